@@ -1,0 +1,131 @@
+"""Passages, documents, collections: what is indexed, as the caller may read it."""
+
+from asyncio import to_thread
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from app.answer import Serving
+from app.api.auth import ReadsDocuments, Searches
+from app.api.errors import documents
+from app.api.schemas import (
+    CollectionBody,
+    CollectionsBody,
+    DocumentBody,
+    DocumentRow,
+    DocumentsBody,
+    HitBody,
+    SearchBody,
+    SearchRequest,
+)
+from app.core.errors import (
+    BodyTooLarge,
+    CollectionUnknown,
+    FilterUnsupported,
+    IndexMissing,
+    IndexUnusable,
+    InvalidRequest,
+    MalformedBody,
+    NotFound,
+    QuestionEmpty,
+    QuestionTooLong,
+    ShuttingDown,
+    UnsupportedMediaType,
+)
+from app.core.types import Ask, Document
+from app.events import place
+from app.guard import admit
+from app.live import Live
+from app.wiring import Service
+
+router = APIRouter(tags=["documents"])
+
+_INDEX = (CollectionUnknown, IndexMissing, IndexUnusable)
+_BODY = (MalformedBody, BodyTooLarge, UnsupportedMediaType, InvalidRequest, QuestionEmpty, QuestionTooLong, FilterUnsupported)
+_MOST_LISTED = 10_000
+
+
+@router.post("/v1/search", response_model=SearchBody, responses=documents(*_BODY, *_INDEX, ShuttingDown), summary="Find passages")
+async def search(body: SearchRequest, request: Request, caller: Searches) -> SearchBody:
+    """Return the k nearest passages, best first."""
+    if body.filters:
+        raise FilterUnsupported("Filters are not supported yet. Leave `filters` out.")
+    service: Service = request.app.state.service
+    asked, _ = admit(Ask(body.query, body.collection), service.settings.limits, service.answering.count)
+    serving = await service.live.serving(body.collection, caller)
+    hits = await to_thread(serving.retriever.search, asked.question, k=body.k)
+    return SearchBody(
+        hits=[
+            HitBody(
+                **place(hit.chunk),
+                page=hit.chunk.page,
+                start=hit.chunk.start,
+                end=hit.chunk.end,
+                text=hit.chunk.text,
+                score=hit.score,
+            )
+            for hit in hits
+        ]
+    )
+
+
+@router.get("/v1/documents", response_model=DocumentsBody, responses=documents(InvalidRequest, *_INDEX), summary="List documents")
+async def listing(
+    request: Request,
+    caller: ReadsDocuments,
+    collection: str = "docs",
+    limit: Annotated[int, Query(ge=1, le=_MOST_LISTED)] = 100,
+    cursor: Annotated[str, Query(max_length=100)] = "",
+) -> DocumentsBody:
+    """List a collection's documents by id; pass ``next`` back as ``cursor`` for the following page."""
+    serving = await request.app.state.service.live.serving(collection, caller)
+    known = serving.retriever.snapshot.documents
+    ids = sorted(document_id for document_id in known if document_id > cursor)
+    page = [known[document_id] for document_id in ids[:limit]]
+    rows = [DocumentRow(document_id=d.document_id, uri=d.uri, title=d.title, revision=d.revision) for d in page]
+    return DocumentsBody(documents=rows, next=page[-1].document_id if len(ids) > limit else None)
+
+
+@router.get("/v1/documents/{document_id}", response_model=DocumentBody, responses=documents(NotFound), summary="Show a document")
+async def show(
+    document_id: str, request: Request, caller: ReadsDocuments, revision: Annotated[str | None, Query(max_length=64)] = None
+) -> DocumentBody:
+    """Show a document's text, in which citations count their offsets; an earlier revision while it is stored."""
+    live: Live = request.app.state.service.live
+    for collection in await to_thread(live.visible, caller):
+        try:
+            serving = await live.serving(collection, caller)
+        except (IndexMissing, IndexUnusable, CollectionUnknown):
+            continue  # another collection's trouble does not hide this document
+        document = serving.retriever.snapshot.documents.get(document_id)
+        if document is not None:
+            return await to_thread(_document, serving, collection, document, revision or document.revision)
+    raise NotFound("There is no such document, or it is not yours to read.")
+
+
+@router.get("/v1/collections", response_model=CollectionsBody, responses=documents(), summary="List collections")
+async def collections(request: Request, caller: ReadsDocuments) -> CollectionsBody:
+    """List the collections that the caller may use."""
+    live: Live = request.app.state.service.live
+    loaded = live.loaded()
+    return CollectionsBody(collections=[_collection(name, loaded.get(name)) for name in await to_thread(live.visible, caller)])
+
+
+def _document(serving: Serving, collection: str, document: Document, revision: str) -> DocumentBody:
+    text = serving.retriever.snapshot.texts.read(revision)
+    return DocumentBody(
+        document_id=document.document_id,
+        collection=collection,
+        uri=document.uri,
+        title=document.title,
+        revision=revision,
+        metadata=document.metadata,
+        text=text,
+    )
+
+
+def _collection(name: str, serving: Serving | None) -> CollectionBody:
+    if serving is None:
+        return CollectionBody(name=name, snapshot=None, documents=None, chunks=None)
+    opened = serving.retriever.snapshot
+    return CollectionBody(name=name, snapshot=opened.snapshot_id, documents=len(opened.documents), chunks=opened.chunks)

@@ -1,0 +1,1 @@
+"""The commands of the question path: each reads its words, calls one function, prints."""

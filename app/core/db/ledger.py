@@ -1,0 +1,79 @@
+"""Queries on the ledger: answers, their content, model calls, feedback. Functions never commit: the caller does."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import insert, update
+from sqlmodel import Session, SQLModel, col, func, select
+
+from app.core.db.tables import (
+    AnswerContentRow,
+    AnswerPassageRow,
+    AnswerRow,
+    FeedbackRow,
+    ModelCallRow,
+)
+
+
+class Stored(NamedTuple):
+    """An answer with its content."""
+
+    answer: AnswerRow
+    content: AnswerContentRow
+
+
+def enter(session: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows by plain statements: an ORM object costs twenty of them."""
+    if rows:
+        session.execute(insert(table), list(rows))
+
+
+def close_answer(session: Session, answer_id: str, **values: Any) -> None:
+    """Set what is known of an answer once it ended."""
+    session.execute(update(AnswerRow).where(col(AnswerRow.id) == answer_id).values(**values))
+
+
+def close_content(session: Session, answer_id: str, **values: Any) -> None:
+    """Set what an answer said."""
+    session.execute(update(AnswerContentRow).where(col(AnswerContentRow.answer_id) == answer_id).values(**values))
+
+
+def settle(session: Session, call_id: str, **values: Any) -> None:
+    """Turn a pending call into a settled or a released one; a call is settled once."""
+    pending = (col(ModelCallRow.id) == call_id) & (col(ModelCallRow.state) == "pending")
+    session.execute(update(ModelCallRow).where(pending).values(**values))
+
+
+def find(session: Session, answer_id: str) -> Stored | None:
+    """Return an answer with its content."""
+    answer, content = session.get(AnswerRow, answer_id), session.get(AnswerContentRow, answer_id)
+    return Stored(answer, content) if answer and content else None
+
+
+def calls(session: Session, answer_id: str) -> list[ModelCallRow]:
+    """Return an answer's upstream attempts, in order."""
+    query = select(ModelCallRow).where(col(ModelCallRow.answer_id) == answer_id)
+    return list(session.exec(query.order_by(col(ModelCallRow.created_at), col(ModelCallRow.attempt))))
+
+
+def passages(session: Session, answer_id: str) -> list[AnswerPassageRow]:
+    """Return the passages an answer's model was shown, in the order of their numbers."""
+    query = select(AnswerPassageRow).where(col(AnswerPassageRow.answer_id) == answer_id)
+    return list(session.exec(query.order_by(col(AnswerPassageRow.n))))
+
+
+def recent(session: Session, limit: int) -> list[AnswerRow]:
+    """Return the newest answers, newest first."""
+    return list(session.exec(select(AnswerRow).order_by(col(AnswerRow.created_at).desc(), col(AnswerRow.id)).limit(limit)))
+
+
+def pending(session: Session) -> int:
+    """Return how many calls are reserved and not yet settled."""
+    query = select(func.count()).select_from(ModelCallRow).where(col(ModelCallRow.state) == "pending")
+    return int(session.exec(query).one())
+
+
+def feedback_on(session: Session, answer_id: str) -> list[FeedbackRow]:
+    """Return what was said of an answer, oldest first."""
+    query = select(FeedbackRow).where(col(FeedbackRow.answer_id) == answer_id)
+    return list(session.exec(query.order_by(col(FeedbackRow.created_at))))

@@ -1,0 +1,130 @@
+"""Settings -> live objects. The only module that chooses an implementation; it closes and pings everything too."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from app.answer import Answering
+from app.core import snapshot, telemetry, tokens
+from app.core.config import Settings
+from app.core.db.engine import open_ledger, revision
+from app.core.embed import Embedder, find_embedder
+from app.core.errors import CitewellError, Misconfigured
+from app.live import Live
+from app.model import gateway, local
+from app.model.gateway import PROVIDER, Parameters, Route
+from app.model.local import LocalServer
+from app.model.prices import open_book
+from app.retrieve import Retriever
+
+LOCAL_SERVER = "_CITEWELL_LOCAL_MODEL"
+"""Set by the ``serve`` parent for its workers: base URL, alias and weights of the llama.cpp it started."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything that is alive."""
+
+    settings: Settings
+    engine: Engine
+    live: Live
+    answering: Answering
+    route: Route
+
+    def ping_database(self) -> str:
+        """Return ``ok``, or what is wrong with the database, in words."""
+        try:
+            revision(self.engine)
+        except CitewellError as error:
+            return error.message
+        return "ok"
+
+
+def needs_local_server(settings: Settings) -> bool:
+    """Whether the model is one that this machine must serve to itself."""
+    return settings.model == "smollm2" or settings.model.startswith("gguf:")
+
+
+def start_local_server(settings: Settings) -> LocalServer:
+    """Start llama.cpp for the model that the settings name; it lives in this process, for all of its workers."""
+    if settings.model == "smollm2":
+        return local.start(local.smollm2_file(), alias="smollm2")
+    return local.start(Path(settings.model.removeprefix("gguf:")).expanduser(), alias="gguf")
+
+
+def hand_to_workers(server: LocalServer) -> None:
+    """Tell the worker processes where the model is."""
+    os.environ[LOCAL_SERVER] = " ".join((server.base_url, server.alias, server.weights))
+
+
+def route_of(settings: Settings, server: LocalServer | None = None) -> Route:
+    """Return how the model that the settings name is reached.
+
+    Raises:
+        Misconfigured: It needs a server on this machine, and none was started.
+    """
+    if settings.model == "extractive":
+        from app.model.extract import IDENTITY  # with it comes the stemmer; only this model needs it
+
+        return Route(f"{PROVIDER}/extractive", f"{PROVIDER}/extractive", weights=IDENTITY)
+    key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
+    if needs_local_server(settings):
+        if server is not None:
+            base_url, alias, weights = server.base_url, server.alias, server.weights
+        elif os.environ.get(LOCAL_SERVER):
+            base_url, alias, weights = os.environ[LOCAL_SERVER].split(" ")
+        else:
+            raise Misconfigured(f"The model `{settings.model}` is started by `citewell serve`: use it to run the server.")
+        return Route(f"{PROVIDER}/{alias}", f"openai/{alias}", base_url, "none", weights)
+    if settings.model_base_url and key is None and settings.model.startswith("openai/"):
+        key = os.environ.get("OPENAI_API_KEY", "none")  # a server of one's own often wants no key; the client insists on one
+    return Route(settings.model, settings.model, settings.model_base_url, key)
+
+
+def open_retriever(settings: Settings, collection: str) -> Retriever:
+    """Open a collection for searching alone, with neither model nor ledger.
+
+    Raises:
+        CollectionUnknown: Its name is none.
+        IndexMissing: Nothing was published yet.
+        IndexUnusable: It is damaged, or of another embedder.
+    """
+    embedder = open_embedder(settings)
+    return Retriever(snapshot.open_current(settings.indexes_dir, collection), embedder, embedder.identity.as_json())
+
+
+def open_embedder(settings: Settings) -> Embedder:
+    """Load the embedder that the settings name."""
+    return Embedder(find_embedder(settings.embedder), cache_dir=settings.cache_dir)
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, *, server: LocalServer | None = None) -> AsyncIterator[Service]:
+    """Build everything a question needs, and close it in order.
+
+    Raises:
+        CitewellError: Something can't be opened; the message says what to do.
+    """
+    engine = open_ledger(settings)
+    try:
+        embedder = open_embedder(settings)
+        route = route_of(settings, server)
+        wanted = Parameters(settings.call.temperature, settings.call.max_tokens, settings.call.seed)
+        wanted, left_out = gateway.supported(route, wanted)
+        if left_out:
+            telemetry.log.warning("model", model=route.name, left_out=" ".join(left_out))
+        live = Live(settings, engine, embedder, route, wanted)
+        answering = Answering(settings, engine, open_book(settings), tokens.counter(), live.serving)
+        if settings.model == "extractive":
+            gateway.load()
+            from app.model.extractive import Extractive  # derives from LiteLLM's class, so it comes after its set-up
+
+            gateway.register(Extractive(embedder))
+        yield Service(settings, engine, live, answering, route)
+    finally:
+        await gateway.close()
+        engine.dispose()

@@ -1,0 +1,1 @@
+"""Quality, measured: golden cases, metrics, gates. The words of measurement are defined in ``measure``."""

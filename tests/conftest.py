@@ -1,0 +1,106 @@
+"""Fixtures that many tests share: settings that touch nothing outside a test, a small corpus, a running server."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.core.config import Settings, load_settings
+from app.core.embed import Embedder, ensure_onnx, find_embedder
+from evals import upstream as fake
+from ingest.build import build
+from tests import postgres
+
+DOCUMENTS = {
+    "retention.md": "# Retention\n\nAudit logs are kept for 365 days on the Enterprise plan. Other plans keep them for 30 days.\n",
+    "ports.md": "# Ports\n\n## Gateway\n\nThe gateway listens on port 8443. It refuses plain HTTP.\n\n## Metrics\n\nMetrics are on port 9100.\n",
+    "backups.md": "# Backups\n\nNightly backups are kept for ninety days. A restore takes about two hours.\n",
+    "oncall.txt": "Page the database team first. The database team answers within fifteen minutes.\n",
+    "unicode.md": "# Ünïcode 😀\n\nDas Büro in Köln öffnet um acht Uhr. 数据保留三十天。 The 😀 team meets on Fridays at noon.\n",
+}
+QUESTION = "How long are audit logs kept on the Enterprise plan?"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the developer's settings, and none reads or writes the checkout."""
+    for name in [name for name in os.environ if "CITEWELL_" in name]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def cache_dir() -> Path:
+    """The exported embedder, made once for all workers and runs."""
+    folder = Path(tempfile.gettempdir()) / f"citewell-test-cache-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        ensure_onnx(find_embedder("minilm"), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def embedder(cache_dir: Path) -> Embedder:
+    return Embedder(find_embedder("minilm"), cache_dir=cache_dir)
+
+
+def make_settings(home: Path, cache_dir: Path, **more: str) -> Settings:
+    """Settings whose every path lies below ``home``, but for the exported embedder."""
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "cache").exists():
+        (home / "cache").symlink_to(cache_dir)
+    return load_settings({"CITEWELL_HOME": str(home), "CITEWELL_INDEXES_DIR": str(home / "indexes"), **more})
+
+
+@pytest.fixture
+def settings(tmp_path: Path, cache_dir: Path) -> Settings:
+    return make_settings(tmp_path / "home", cache_dir)
+
+
+@pytest.fixture(scope="session")
+def indexed(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
+    """An indexes folder with the small corpus in the collection ``docs``; read only."""
+    home = tmp_path_factory.mktemp("indexed")
+    docs = write_documents(home / "corpus")
+    build(docs, collection="docs", settings=make_settings(home, cache_dir))
+    return home / "indexes"
+
+
+def write_documents(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in DOCUMENTS.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[fake.Upstream]:
+    """A fake provider on loopback."""
+    with fake.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A real PostgreSQL for this session; skips loudly where none is installed, and fails in CI."""
+    if postgres.binaries() is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have PostgreSQL's server: .ci/run installs it")
+        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
+    with postgres.running() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database: SQLite and a real PostgreSQL must pass the same tests."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+    else:
+        with request.getfixturevalue("postgres_server").database() as url:
+            yield url
