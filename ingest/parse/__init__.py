@@ -1,0 +1,119 @@
+"""Bytes of a known kind -> plain text in the house form, with headings and pages.
+
+The house form, the same for all formats: NFC, LF; blocks parted by a blank line; ``- `` list items; table rows with `` | ``; code
+blocks as they are; no marks of links, emphasis or inline code.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from app.core.errors import DocumentRefused
+from app.core.text import normalise
+from app.core.types import Heading
+from ingest.parse import html, markdown, pdf, plain
+from ingest.parse.blocks import Parsed, Text, assemble
+
+__all__ = ["IDENTITY", "Parsed", "parse", "sniff"]
+
+_PARSERS: dict[str, Callable[[bytes], Text]] = {
+    ".md": markdown.parse,
+    ".html": html.parse,
+    ".pdf": pdf.parse,
+    ".txt": plain.parse,
+}
+"""A new format is a line here, and its suffixes below."""
+
+_SUFFIXES = {
+    ".md": ".md", ".markdown": ".md", ".mdx": ".md",
+    ".html": ".html", ".htm": ".html", ".xhtml": ".html",
+    ".pdf": ".pdf",
+    ".txt": ".txt", ".text": ".txt", ".log": ".txt", ".rst": ".txt", "": ".txt",
+}  # fmt: skip
+
+IDENTITY = "blocks/1 markdown/1 html/1 pdf/1 plain/1 jsonl/1"
+"""Part of a document's fingerprint: a parser that changes reads everything again."""
+
+_FORMATS = "Markdown, HTML, plain text, PDF and JSONL"
+_LATER = frozenset(".docx .pptx .xlsx .epub .eml .ipynb .csv .doc .ppt .xls .odt .rtf .msg".split())
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_MARKUP = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
+
+
+class HasBytes(Protocol):
+    """What a parser needs of an item."""
+
+    @property
+    def raw(self) -> bytes:
+        """The content."""
+
+    @property
+    def suffix(self) -> str:
+        """The kind, as ``sniff`` found it."""
+
+    @property
+    def uri(self) -> str:
+        """Where it is from; its last part stands in for a missing title."""
+
+    @property
+    def row(self) -> dict[str, Any] | None:
+        """The JSONL row."""
+
+
+def sniff(raw: bytes, suffix: str) -> str:
+    """Return the kind of a file: by its content where the suffix lies, else by its suffix.
+
+    Raises:
+        DocumentRefused: There is no parser for it, or it holds nothing.
+    """
+    if not raw.strip(b"\x00 \t\r\n\xef\xbb\xbf"):
+        raise DocumentRefused("empty", "The file is empty.")
+    if raw[:1024].lstrip().startswith(b"%PDF-"):
+        return ".pdf"
+    if suffix in _LATER:
+        raise DocumentRefused("unsupported_type", f"Files of type {suffix} can't be read yet. Readable are {_FORMATS}.")
+    if suffix == ".pdf":
+        kind = "an HTML page" if _MARKUP.match(raw[:4096]) else "something else"
+        raise DocumentRefused("corrupt", f"The file is named .pdf and is {kind}. Fetch it again.")
+    if raw.startswith((_ZIP, _OLE)):
+        raise DocumentRefused(
+            "unsupported_type" if suffix not in _SUFFIXES else "binary",
+            f"The file is an archive or an office file. Readable are {_FORMATS}.",
+        )
+    known = _SUFFIXES.get(suffix)
+    if known == ".txt" and suffix != ".rst" and _MARKUP.match(raw[:4096]):
+        return ".html"
+    if known is None:
+        if plain.is_binary(raw):
+            raise DocumentRefused("unsupported_type", f"Files of type {suffix} can't be read. Readable are {_FORMATS}.")
+        raise DocumentRefused(
+            "unsupported_type",
+            f"Files of type {suffix} are not read as documents. Rename it to .txt if it is text. Readable are {_FORMATS}.",
+        )
+    return known
+
+
+def parse(item: HasBytes) -> Parsed:
+    """Return an item's text in the house form.
+
+    Raises:
+        DocumentRefused: It can't be read; the reason is one of the contract's codes.
+    """
+    stem = re.sub(r"\.[A-Za-z0-9]{1,8}$", "", item.uri.rpartition("/")[2].rpartition("#")[2])
+    if item.row is not None:
+        return _row(item.row, stem)
+    text = _PARSERS[item.suffix](item.raw)
+    return assemble(text, fallback=stem)
+
+
+def _row(row: dict[str, Any], stem: str) -> Parsed:
+    """A row's text is taken as it is: NFC and LF, nothing else."""
+    metadata = {name: value for name, value in row.items() if name not in ("_id", "title", "text", "uri", "acl")}
+    try:
+        json.dumps(metadata, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise DocumentRefused("metadata_invalid", f"The row's metadata is not JSON: {error}.") from None
+    text = normalise(row["text"]).strip("\n")
+    headings: tuple[Heading, ...] = ()
+    return Parsed(" ".join(normalise(row.get("title") or stem).split()) or stem, text, headings, (), metadata)
