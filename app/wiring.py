@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -20,6 +21,9 @@ from app.model.gateway import PROVIDER, Parameters, Route
 from app.model.local import LocalServer
 from app.model.prices import open_book
 from app.retrieve import Retriever
+
+if TYPE_CHECKING:
+    from litellm.llms.custom_llm import CustomLLM
 
 LOCAL_SERVER = "_CITEWELL_LOCAL_MODEL"
 """Set by the ``serve`` parent for its workers: base URL, alias and weights of the llama.cpp it started."""
@@ -102,6 +106,12 @@ def open_embedder(settings: Settings) -> Embedder:
     return Embedder(find_embedder(settings.embedder), cache_dir=settings.cache_dir)
 
 
+def _extractive(embedder: Embedder) -> "CustomLLM":
+    from app.model.extractive import Extractive  # derives from LiteLLM's class: importing it takes seconds
+
+    return Extractive(embedder)
+
+
 @asynccontextmanager
 async def open_service(settings: Settings, *, server: LocalServer | None = None) -> AsyncIterator[Service]:
     """Build everything a question needs, and close it in order.
@@ -120,10 +130,7 @@ async def open_service(settings: Settings, *, server: LocalServer | None = None)
         live = Live(settings, engine, embedder, route, wanted)
         answering = Answering(settings, engine, open_book(settings), tokens.counter(), live.serving)
         if settings.model == "extractive":
-            gateway.load()
-            from app.model.extractive import Extractive  # derives from LiteLLM's class, so it comes after its set-up
-
-            gateway.register(Extractive(embedder))
+            gateway.provide(lambda: _extractive(embedder))
         yield Service(settings, engine, live, answering, route)
     finally:
         await gateway.close()

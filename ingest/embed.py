@@ -41,8 +41,10 @@ def _few(files: EmbedderFiles, cache_dir: Path) -> Callable[[Sequence[str]], Vec
 
 
 def _many(files: EmbedderFiles, batch: int) -> Callable[[Sequence[str]], Vectors]:
+    import transformers
     from sentence_transformers import SentenceTransformer  # 7 s and 400 MB: only for a bulk that is worth it
 
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours counts chunks
     model = SentenceTransformer(str(files.folder), device="cpu")
 
     def encode(texts: Sequence[str]) -> Vectors:

@@ -24,6 +24,10 @@ WORDS = 75
 """An answer grows until the next sentence would take it past this many words."""
 
 
+IDENTITY = "extract/1"
+"""Part of the release: change it when the same passages would give another answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A passage as the rendered prompt shows it."""

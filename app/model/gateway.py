@@ -5,8 +5,8 @@ unmarked estimate, retries as nothing at all. Every attempt is ours: no retries 
 """
 
 import asyncio
-import sys
-from collections.abc import AsyncGenerator, Sequence
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -64,25 +64,52 @@ class Usage:
     estimated: bool = False
 
 
+class _LiteLLM:
+    """The library, once imported, and our own handler's place in it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.module: Any = None
+        self.handler: Callable[[], CustomLLM] | None = None
+
+
+_litellm = _LiteLLM()
+
+
 def load() -> Any:
     """Import LiteLLM (seconds, 165 MB) with everything off that would call home; later calls are free."""
-    import litellm
+    with _litellm.lock:
+        if _litellm.module is None:
+            import litellm
 
-    litellm.disable_hf_tokenizer_download = True  # or counting llama's tokens asks a hub, for 23 s, on the event loop
-    litellm.suppress_debug_info = True
-    return litellm
+            litellm.disable_hf_tokenizer_download = True  # or counting llama's tokens asks a hub, for 23 s, on the event loop
+            litellm.suppress_debug_info = True
+            _register(litellm)
+            _litellm.module = litellm
+        return _litellm.module
 
 
 def loaded() -> bool:
     """Whether LiteLLM is there, so that the next call does not wait for its import."""
-    return hasattr(sys.modules.get("litellm"), "acompletion")
+    return _litellm.module is not None
 
 
-def register(handler: "CustomLLM") -> None:
-    """Make ``citewell/<name>`` answer by our own handler, through LiteLLM like any other model."""
-    litellm = load()
-    litellm.custom_provider_map = [{"provider": PROVIDER, "custom_handler": handler}]
-    litellm.utils.custom_llm_setup()
+def provide(handler: "Callable[[], CustomLLM]") -> None:
+    """Let ``citewell/<name>`` be answered by our own handler, through LiteLLM like any other model.
+
+    Args:
+        handler: Makes it; called when LiteLLM is there, since the handler's class derives from LiteLLM's.
+    """
+    with _litellm.lock:
+        _litellm.handler = handler
+        if _litellm.module is not None:
+            _register(_litellm.module)
+
+
+def _register(litellm: Any) -> None:
+    if _litellm.handler is not None:
+        litellm.custom_provider_map = [{"provider": PROVIDER, "custom_handler": _litellm.handler()}]
+        litellm.utils.custom_llm_setup()
 
 
 async def close() -> None:

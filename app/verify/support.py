@@ -73,7 +73,9 @@ def judge(sentence: str, passages: Sequence[Passage]) -> Judgement:
     claim = _features(sentence)
     if not claim.words or not passages:
         return Judgement("unverified", 0.0, ())
-    found = sorted((_in_passage(sentence, claim, passage) for passage in passages), key=lambda e: (-_RANK[e.support], -e.score, e.passage.n))
+    found = sorted(
+        (_in_passage(sentence, claim, passage) for passage in passages), key=lambda e: (-_RANK[e.support], -e.score, e.passage.n)
+    )
     return Judgement(found[0].support, found[0].score, tuple(found))
 
 
@@ -88,7 +90,7 @@ _NEGATIONS = frozenset("not no never none nobody nothing neither nor without can
 _NUMBERS = {
     word: str(value)
     for value, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
-    if word not in ("one",)   # "one" is a pronoun as often as a number
+    if word not in ("one",)  # "one" is a pronoun as often as a number
 }
 
 
@@ -164,11 +166,19 @@ def _features(text: str) -> _Features:
     plain = unicodedata.normalize("NFKC", markers.strip(text)).replace("’", "'")  # noqa: RUF001
     raw = _WORD.findall(plain)
     lower = [word.lower() for word in raw]
-    numbers = frozenset(word.replace(",", "").rstrip(".") if word[0].isdigit() else _NUMBERS[word] for word in lower if word[0].isdigit() or word in _NUMBERS)
-    names = frozenset(
-        _stem(low) for place, (word, low) in enumerate(zip(raw, lower, strict=True)) if place and word[0].isupper() and low not in _STOP
+    numbers = frozenset(
+        word.replace(",", "").rstrip(".") if word[0].isdigit() else _NUMBERS[word]
+        for word in lower
+        if word[0].isdigit() or word in _NUMBERS
     )
-    content = frozenset(_stem(word) for word in lower if word not in _STOP and word not in _NEGATIONS and not word.endswith("n't"))
+    names = frozenset(
+        _stem(low)
+        for place, (word, low) in enumerate(zip(raw, lower, strict=True))
+        if place and word[0].isupper() and low not in _STOP
+    )
+    content = frozenset(
+        _stem(word) for word in lower if word not in _STOP and word not in _NEGATIONS and not word.endswith("n't")
+    )
     negated = any(word in _NEGATIONS or word.endswith("n't") for word in lower)
     return _Features(content or frozenset(lower), numbers, names, negated)
 
