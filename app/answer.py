@@ -10,6 +10,7 @@ from asyncio import to_thread
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 import structlog
@@ -112,9 +113,9 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
                 )
             call = Call(serving.route, serving.parameters, run.messages, settings.call)
             run.attempts.append(Attempt(serving.route.name, price.sha256, call.worst_case(price)))
-            with step("record", run.timings):
-                await to_thread(record.reserve, using.engine, run)
             try:
+                with step("record", run.timings):
+                    await _undisturbed(record.reserve, using.engine, run)
                 async with aclosing(_write(call, run, serving)) as written:
                     async for event in written:
                         if event.type == "answer.delta" and not run.fold.text:
@@ -136,7 +137,7 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
             trace_id=run.trace_id,
         )
         with step("record", answer=run.id, status=run.status, cost_nano=run.cost_nano):
-            await to_thread(record.close, using.engine, run, body=orjson.dumps(body).decode())
+            await _undisturbed(record.close, using.engine, run, body=orjson.dumps(body).decode())
         yield add(Event("answer.completed", {"answer": body}))
     except CitewellError as failed:
         problem = failed
@@ -271,13 +272,23 @@ def _usage(run: Run) -> dict[str, object]:
 
 
 async def _close(using: Answering, run: Run, status: str, error: CitewellError | None) -> None:
-    """Write the end of an answer that did not complete; shielded, for a cancelled await would lose the row."""
+    """Write the end of an answer that did not complete."""
     run.status = status
     try:
-        await asyncio.shield(to_thread(record.close, using.engine, run, error=error))
+        await _undisturbed(record.close, using.engine, run, error=error)
     except CitewellError as lost:
         # Its pending row stands with the worst case reserved: nothing is lost, and the log says why it was not settled.
         telemetry.log.error("record", answer=run.id, outcome=lost.code, detail=lost.detail)
+
+
+async def _undisturbed(write: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    """Run a transaction in a thread and wait for its end, cancelled or not: its outcome must be known before the next."""
+    task = asyncio.ensure_future(to_thread(write, *args, **kwargs))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _observe(run: Run, seconds: float, error: CitewellError | None) -> None:

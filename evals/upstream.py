@@ -45,10 +45,10 @@ class Upstream:
     """A running fake, and what it saw."""
 
     port: int
-    requests: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list, repr=False)
     finished: int = 0
     disconnected: int = 0
-    replies: dict[str, str] = field(default_factory=dict)
+    replies: dict[str, str] = field(default_factory=dict, repr=False)
     """Behaviour -> the text it answers with; else the first sentence of the first passage, cited."""
 
     def url(self, behaviour: str = "fine") -> str:
@@ -109,7 +109,7 @@ class _Chat:
             raise
 
     async def _stream(self, behaviour: str, body: dict[str, Any], text: str) -> AsyncIterator[bytes]:
-        words = re.findall(r"\s*\S+", text)
+        words = re.findall(r"\s*\S+\s*\Z|\s*\S+", text)
         try:
             for number, word in enumerate(words):
                 if behaviour in ("slow", "drip"):

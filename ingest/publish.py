@@ -1,7 +1,6 @@
 """A snapshot's content -> files, verified -> CURRENT. Nothing is visible before the last step, and all of it after."""
 
 import fcntl
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +26,7 @@ def exclusive(root: Path, collection: str) -> Iterator[None]:
         except BlockingIOError:
             raise Misconfigured(f"Another ingest into `{collection}` is running. Wait for it, then try again.") from None
         yield
-    if not any(entry for entry in os.scandir(folder) if entry.name != "LOCK"):
+    if [entry.name for entry in folder.iterdir()] == ["LOCK"]:
         (folder / "LOCK").unlink(missing_ok=True)  # nothing came of it: leave no empty collection behind
         folder.rmdir()
 

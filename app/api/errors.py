@@ -86,10 +86,10 @@ def install(app: FastAPI) -> None:
 def documents(*errors: type[CitewellError]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of a route that raises these errors, beside those that every route can."""
     by_status: dict[int, list[str]] = {}
-    every: set[type[CitewellError]] = {Unauthenticated, Forbidden, Overloaded, LedgerUnavailable, InternalError}
+    every: set[type[CitewellError]] = {InvalidRequest, Unauthenticated, Forbidden, Overloaded, LedgerUnavailable, InternalError}
     for error in every.union(errors):
         by_status.setdefault(error.status, []).append(error.code)
-    schema = ProblemBody.model_json_schema()
+    schema = {"$ref": f"#/components/schemas/{ProblemBody.__name__}"}
     return {
         status: {"description": ", ".join(sorted(codes)), "content": {MEDIA_TYPE: {"schema": schema}}}
         for status, codes in sorted(by_status.items())

@@ -37,12 +37,14 @@ class Checker:
         self._most = max_citations
         self._numbers: dict[tuple[str, int, int], int] = {}
         self._length = 0
+        self._space = ""
         self._warned: set[str] = set()
 
     def check(self, unit: str) -> Checked:
         """Verify a unit, number its citations, and rewrite its markers."""
-        if not self._length:
-            unit = unit.lstrip()
+        unit = self._space + unit if self._length else unit.lstrip()
+        self._space = unit[len(unit.rstrip()) :]  # an answer never ends in white space: it waits for what follows
+        unit = unit.rstrip()
         runs = markers.find(unit)
         cited = dict.fromkeys(n for run in runs for n in run.numbers)
         known = [self._passages[n] for n in cited if n in self._passages]

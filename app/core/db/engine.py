@@ -1,10 +1,9 @@
 """Opening the database, and bringing its schema up to date."""
 
 import fcntl
-import os
-import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,15 +111,24 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     path = engine.url.database if engine.url.get_backend_name() == "sqlite" else None
     copy = Path(f"{path}.before-{HEAD}") if path and before else None
     if copy and path:
-        shutil.copyfile(path, copy)
+        _copy(path, str(copy))
     try:
         _upgrade(engine)
     except Exception:
         if copy and path:
             engine.dispose()
-            os.replace(copy, path)
+            _copy(str(copy), path)
         raise
+    finally:
+        if copy:
+            copy.unlink(missing_ok=True)
     return before, HEAD
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy a SQLite database whole, with what still stands in its write-ahead log."""
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
 
 
 def _upgrade(engine: Engine) -> None:
