@@ -13,6 +13,9 @@ from app.core.embed import Embedder, ensure_onnx, find_embedder
 from evals import upstream as fake
 from ingest.build import build
 from tests import postgres
+from tests.shared_data import shared_data
+
+__all__ = ["shared_data"]
 
 DOCUMENTS = {
     "retention.md": "# Retention\n\nAudit logs are kept for 365 days on the Enterprise plan. Other plans keep them for 30 days.\n",

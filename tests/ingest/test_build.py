@@ -1,0 +1,206 @@
+"""The document path, whole: what a run says, what it publishes, what a second run costs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.core import snapshot
+from app.core.config import CHECKOUT, Settings
+from app.core.embed import Embedder
+from app.core.errors import CollectionUnknown, Misconfigured
+from ingest import build as building
+from ingest.build import build
+from ingest.chunk import embedded_text
+from tests.conftest import DOCUMENTS, write_documents
+
+
+def test_a_folder_becomes_a_published_snapshot(tmp_path: Path, settings: Settings, embedder: Embedder):
+    told: list[tuple[str, int, int | None]] = []
+
+    report = build(write_documents(tmp_path / "corpus"), collection="docs", settings=settings, progress=lambda *a: told.append(a))
+
+    opened = snapshot.open_current(settings.indexes_dir, "docs")
+    assert (report.added, report.refused, report.snapshot) == (len(DOCUMENTS), [], opened.snapshot_id)
+    assert list(snapshot.verify(opened)) == []
+    assert sum(amount for step, amount, _ in told if step == "embedding") == report.embedded
+    (segment,) = opened.segments
+    for row in range(len(segment.chunks)):
+        chunk = opened.chunk(segment, row)
+        text = embedded_text(chunk.document.title, chunk.text, embedder.pieces.offsets)
+        np.testing.assert_allclose(segment.index.reconstruct(row), embedder([text])[0], atol=1e-5)
+    ports = next(d for d in opened.documents.values() if d.uri == "corpus/ports.md")
+    text = opened.texts.read(ports.revision)
+    assert ports.heading_at(text.index("9100")) == ("Ports", "Metrics")
+
+
+def test_a_second_run_embeds_nothing_and_publishes_nothing(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    docs = write_documents(tmp_path / "corpus")
+    first = build(docs, collection="docs", settings=settings)
+    monkeypatch.setattr(building, "embed_chunks", lambda *_, **__: pytest.fail("nothing is to be embedded"))
+    monkeypatch.setattr(building, "parse", lambda *_: pytest.fail("nothing is to be parsed"))
+
+    second = build(docs, collection="docs", settings=settings)
+
+    assert (second.unchanged, second.added, second.changed) == (len(DOCUMENTS), 0, 0)
+    assert (second.snapshot, second.published) == (first.snapshot, False)
+
+
+def test_a_change_embeds_the_changed_document_alone(tmp_path: Path, settings: Settings):
+    docs = write_documents(tmp_path / "corpus")
+    build(docs, collection="docs", settings=settings)
+    (docs / "oncall.txt").write_text("Page nobody. Sleep well.\n")
+    (docs / "new.md").write_text("# New\n\nA new page.\n")
+
+    report = build(docs, collection="docs", settings=settings)
+
+    assert (report.added, report.changed, report.unchanged, report.embedded) == (1, 1, len(DOCUMENTS) - 1, 2)
+    opened = snapshot.open_current(settings.indexes_dir, "docs")
+    assert list(snapshot.verify(opened)) == []
+    texts = {d.uri: opened.texts.read(d.revision) for d in opened.documents.values()}
+    assert "Sleep well" in texts["corpus/oncall.txt"]
+    assert len(texts) == len(DOCUMENTS) + 1
+
+
+def test_the_snapshot_is_the_same_however_it_came_about(tmp_path: Path, settings: Settings):
+    docs = write_documents(tmp_path / "corpus")
+    step = build(docs, collection="a", settings=settings)
+    (docs / "oncall.txt").write_text("Changed.\n")
+    build(docs, collection="a", settings=settings)
+    (docs / "oncall.txt").write_text(DOCUMENTS["oncall.txt"])
+    back = build(docs, collection="a", settings=settings)
+
+    assert back.snapshot == step.snapshot
+
+
+def test_what_left_its_source_stays_until_sync_and_other_sources_are_untouched(tmp_path: Path, settings: Settings):
+    docs = write_documents(tmp_path / "corpus")
+    build(docs, collection="docs", settings=settings)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/x.md").write_text("Another source.\n")
+    build(tmp_path / "more", collection="docs", settings=settings)
+    (docs / "oncall.txt").unlink()
+
+    kept = build(docs, collection="docs", settings=settings)
+    synced = build(docs, collection="docs", settings=settings, sync=True)
+
+    assert (kept.deleted, synced.deleted) == (0, 1)
+    uris = {d.uri for d in snapshot.open_current(settings.indexes_dir, "docs").documents.values()}
+    assert uris == {f"corpus/{name}" for name in DOCUMENTS if name != "oncall.txt"} | {"more/x.md"}
+
+
+def test_a_document_that_can_not_be_read_any_more_stays_as_it_was(tmp_path: Path, settings: Settings):
+    docs = write_documents(tmp_path / "corpus")
+    build(docs, collection="docs", settings=settings)
+    (docs / "ports.md").write_bytes(b"\x00\x01\x02" * 100)
+
+    report = build(docs, collection="docs", settings=settings, sync=True)
+
+    assert [(r.source, r.code) for r in report.refused] == [("ports.md", "binary")]
+    assert report.deleted == 0
+    assert any(d.uri == "corpus/ports.md" for d in snapshot.open_current(settings.indexes_dir, "docs").documents.values())
+
+
+def test_another_folder_of_the_same_name_needs_a_name_of_its_own(tmp_path: Path, settings: Settings):
+    build(write_documents(tmp_path / "a/docs"), collection="docs", settings=settings)
+    other = tmp_path / "b/docs"
+    other.mkdir(parents=True)
+    (other / "x.md").write_text("Other.\n")
+
+    with pytest.raises(Misconfigured, match="--source"):
+        build(other, collection="docs", settings=settings)
+    report = build(other, collection="docs", settings=settings, source="b")
+    assert report.added == 1
+
+
+def test_bad_files_are_refused_by_name_and_stop_nothing(tmp_path: Path, settings: Settings):
+    docs = write_documents(tmp_path / "corpus")
+    (docs / "empty.md").write_text("")
+    (docs / "noise.txt").write_bytes(os.urandom(4000))
+    (docs / "rows.jsonl").write_text('{"_id": "1", "text": "A row."}\n{broken\n{"_id": "2"}\n{"_id": "3", "text": "x", "acl": ["a"]}\n{"_id": "1", "text": "twice"}\n')
+
+    report = build(docs, collection="docs", settings=settings)
+
+    assert {(r.source, r.code) for r in report.refused} == {
+        ("empty.md", "empty"),
+        ("noise.txt", "binary"),
+        ("rows.jsonl:2", "corrupt"),
+        ("rows.jsonl:3", "metadata_invalid"),
+        ("rows.jsonl:4", "acl_unsupported"),
+        ("rows.jsonl:5", "duplicate"),
+    }
+    assert report.added == len(DOCUMENTS) + 1
+    assert report.as_json()["documents"]["refused"] == 6
+    json.dumps(report.as_json())
+
+
+def test_nothing_readable_publishes_nothing(tmp_path: Path, settings: Settings):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/a.md").write_text(" \n")
+
+    report = build(tmp_path / "docs", collection="docs", settings=settings)
+
+    assert report.snapshot is None
+    assert snapshot.collections(settings.indexes_dir) == []
+    with pytest.raises(CollectionUnknown):
+        build(tmp_path / "docs", collection="../x", settings=settings)
+
+
+def test_a_damaged_index_is_mended_by_ingesting_again(tmp_path: Path, settings: Settings):
+    docs = write_documents(tmp_path / "corpus")
+    first = build(docs, collection="docs", settings=settings)
+    (path,) = settings.indexes_dir.glob("docs/segments/*/chunks.npy")
+    path.write_bytes(path.read_bytes()[:-4])
+
+    again = build(docs, collection="docs", settings=settings)
+
+    assert again.snapshot == first.snapshot
+    assert list(snapshot.verify(snapshot.open_current(settings.indexes_dir, "docs"))) == []
+
+
+def test_longer_chunks_need_every_source_again(tmp_path: Path, settings: Settings):
+    build(write_documents(tmp_path / "corpus"), collection="docs", settings=settings)
+    changed = settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"chunk_pieces": 64})})
+
+    report = build(tmp_path / "corpus", collection="docs", settings=changed)
+
+    assert report.embedded > 0
+    assert snapshot.open_current(settings.indexes_dir, "docs").manifest["chunker"]["pieces"] == 64
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/x.md").write_text("Another source.\n")
+    with pytest.raises(Misconfigured, match="chunker changed"):
+        build(tmp_path / "more", collection="docs", settings=settings)
+
+
+def test_an_unchanged_ingest_imports_neither_torch_nor_a_web_framework(tmp_path: Path, settings: Settings):
+    docs = write_documents(tmp_path / "corpus")
+    build(docs, collection="docs", settings=settings)
+    code = (
+        "import sys; from pathlib import Path; from app.core.config import load_settings; from ingest.build import build; import ingest.cli\n"
+        "report = build(Path(sys.argv[1]), collection='docs', settings=load_settings()); assert report.unchanged == 5\n"
+        "print({'torch', 'transformers', 'sentence_transformers', 'fastapi', 'litellm', 'app.answer', 'onnxruntime'} & set(sys.modules))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT), "CITEWELL_HOME": str(settings.home), "CITEWELL_INDEXES_DIR": str(settings.indexes_dir)}
+
+    done = subprocess.run([sys.executable, "-c", code, str(docs)], capture_output=True, text=True, check=False, env=env)
+
+    assert (done.returncode, done.stdout.strip()) == (0, "set()"), done.stderr
+
+
+def test_many_chunks_take_the_bulk_encoder_and_get_the_same_vectors(tmp_path: Path, settings: Settings, embedder: Embedder, monkeypatch):
+    from ingest import embed
+
+    monkeypatch.setattr(embed, "FEW", 1)
+    report = build(write_documents(tmp_path / "corpus"), collection="docs", settings=settings)
+
+    opened = snapshot.open_current(settings.indexes_dir, "docs")
+    (segment,) = opened.segments
+    assert report.embedded > 1
+    for row in range(len(segment.chunks)):
+        chunk = opened.chunk(segment, row)
+        text = embedded_text(chunk.document.title, chunk.text, embedder.pieces.offsets)
+        np.testing.assert_allclose(segment.index.reconstruct(row), embedder([text])[0], atol=1e-5)

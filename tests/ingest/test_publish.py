@@ -1,0 +1,138 @@
+"""Law 7: killed at any instant, CURRENT is absent or names a complete, verified snapshot."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.core import snapshot
+from app.core.errors import IndexMissing, Misconfigured
+from app.core.snapshot import NewDocument
+from app.core.types import Document, document_id, revision_of
+from ingest.publish import exclusive, publish
+
+BUILT_WITH = {"embedder": {"name": "e", "dim": 8}, "chunker": {"name": "c", "pieces": 8}, "normaliser": "n"}
+
+WRITER = """
+import sys
+from pathlib import Path
+from tests.ingest.test_publish import publish_documents
+root = Path(sys.argv[1])
+print("ready", flush=True)
+number = int(sys.argv[2])
+while True:
+    number += 1
+    publish_documents(root, [f"Text {number} of document {i}. " * 40 for i in range(30)])
+"""
+
+
+def publish_documents(root: Path, texts: list[str]) -> str:
+    new = []
+    for number, text in enumerate(texts):
+        uri = f"s/{number}.md"
+        item = Document(document_id("docs", uri), uri, uri, revision_of(text), "f", len(text))
+        snapshot.write_text(root, "docs", item.revision, text)
+        vectors = np.zeros((1, 8), np.float32)
+        vectors[0, number % 8] = 1
+        new.append(NewDocument(item, [(0, len(text))], vectors))
+    with exclusive(root, "docs"):
+        return publish(root, "docs", new, built_with=BUILT_WITH, notes={"created": "2026-01-01T00:00:00+00:00", "sources": {}})[0]
+
+
+@pytest.mark.slow
+def test_law_7_a_kill_at_a_random_instant_tears_nothing(tmp_path: Path):
+    seed = random.randrange(10**6)
+    chance = random.Random(seed)
+    published = 0
+    for round_ in range(40):
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), str(round_ * 1000)], stdout=subprocess.PIPE, env=env, start_new_session=True
+        )
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        time.sleep(chance.uniform(0, 0.25))
+        os.killpg(writer.pid, signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        try:
+            opened = snapshot.open_current(tmp_path, "docs")
+        except IndexMissing:
+            continue
+        assert list(snapshot.verify(opened)) == [], f"seed {seed}, round {round_}"
+        assert len(opened.documents) == 30
+        published += 1
+    assert published > 10   # else the kills came too early to prove anything
+    publish_documents(tmp_path, ["It still works."])
+    assert len(snapshot.open_current(tmp_path, "docs").documents) == 1
+
+
+def test_a_second_writer_is_turned_away_and_loses_nothing(tmp_path: Path):
+    with exclusive(tmp_path, "docs"), pytest.raises(Misconfigured, match="Another ingest"), exclusive(tmp_path, "docs"):
+        pass
+    with exclusive(tmp_path, "docs"):
+        pass
+
+
+def test_a_run_that_published_nothing_leaves_no_empty_collection(tmp_path: Path):
+    with exclusive(tmp_path, "docs"):
+        pass
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_content_is_published_once(tmp_path: Path):
+    first = publish_documents(tmp_path, ["One.", "Two."])
+    files = sorted(tmp_path.rglob("*"))
+
+    assert publish_documents(tmp_path, ["One.", "Two."]) == first
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def test_content_taken_back_serves_its_old_snapshot_again(tmp_path: Path):
+    first = publish_documents(tmp_path, ["One."])
+    publish_documents(tmp_path, ["Two."])
+
+    assert publish_documents(tmp_path, ["One."]) == first
+    assert snapshot.current_id(tmp_path, "docs") == first
+
+
+def test_a_full_disk_leaves_what_was_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    first = publish_documents(tmp_path, ["One."])
+    real = os.fsync
+    left = [5]
+
+    def full(handle: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        publish_documents(tmp_path, ["Two.", "Three."])
+    monkeypatch.undo()
+
+    assert snapshot.open_current(tmp_path, "docs").snapshot_id == first
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert publish_documents(tmp_path, ["Two.", "Three."]) != first
+
+
+def test_what_does_not_verify_is_never_published(tmp_path: Path):
+    first = publish_documents(tmp_path, ["One."])
+    text = "Two."
+    item = Document(document_id("docs", "x"), "x", "x", revision_of(text), "f", len(text))
+    snapshot.write_text(tmp_path, "docs", item.revision, text)
+    wrong = np.full((1, 8), 3, np.float32)   # not of unit length
+
+    from app.core.errors import IndexUnusable
+
+    with pytest.raises(IndexUnusable, match="unit length"):
+        publish(tmp_path, "docs", [NewDocument(item, [(0, 4)], wrong)], built_with=BUILT_WITH, notes={"created": "t", "sources": {}})
+    assert snapshot.current_id(tmp_path, "docs") == first
