@@ -103,8 +103,12 @@ def parse(item: HasBytes) -> Parsed:
     stem = re.sub(r"\.[A-Za-z0-9]{1,8}$", "", item.uri.rpartition("/")[2].rpartition("#")[2])
     if item.row is not None:
         return _row(item.row, stem)
-    text = _PARSERS[item.suffix](item.raw)
-    return assemble(text, fallback=stem)
+    try:
+        return assemble(_PARSERS[item.suffix](item.raw), fallback=stem)
+    except DocumentRefused:
+        raise
+    except Exception as error:  # a parser's bug on one file must not stop the others; the file is named
+        raise DocumentRefused("corrupt", f"The parser failed on it ({type(error).__name__}).", detail=repr(error)[:500]) from error
 
 
 def _row(row: dict[str, Any], stem: str) -> Parsed:

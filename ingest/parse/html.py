@@ -17,7 +17,7 @@ _BLOCKS = frozenset(
 )
 _DECLARED = re.compile(rb"""<meta[^>]{0,200}?charset=["']?\s*([\w-]+)""", re.IGNORECASE)
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_DEEPEST = 600
+_DEEPEST = 150
 """Elements within elements; what lies deeper is read as the text of the last one."""
 
 

@@ -26,8 +26,8 @@ _CODE_SPAN = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
 _HEAD = re.compile(r"<head>.*?</head>", re.DOTALL | re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _HTML = frozenset(
-    "a abbr b blockquote br center cite code dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark "
-    "ol p pre q s samp section small span strong sub summary sup table tbody td tfoot th thead tr u ul video".split()
+    "a abbr b blockquote br center cite code dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 hr i ins kbd li mark "
+    "ol p pre q s samp section small span strong sub summary sup table tbody td tfoot th thead tr u ul".split()
 )
 _ANCHOR = re.compile(r"\s*\{#[\w-]+\}\s*$")
 
@@ -108,8 +108,8 @@ def _without_jsx(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    text = _EXPRESSION.sub(lambda found: found[1] or found[2] or "", text)
-    return _TAG.sub(lambda found: found[0] if found[1] and found[1] in _HTML and "{" not in (found[2] or "") else "", text)
+    text = _TAG.sub(lambda found: found[0] if found[1] and found[1] in _HTML and "{" not in (found[2] or "") else "", text)
+    return _EXPRESSION.sub(lambda found: found[1] or found[2] or "", text)
 
 
 def _blocks(tokens: list[Token]) -> Iterator[Block]:

@@ -76,10 +76,21 @@ def decode(raw: bytes, declared: str | None = None) -> str:
     bad = lenient.count("\ufffd")
     if bad <= max(2, _MOST_BAD * len(lenient)) and any(ord(char) > 127 and char != "\ufffd" for char in lenient):
         return lenient  # UTF-8 with a few broken bytes: no other encoding would make sense of the rest
+    western = _few_accents(raw)
+    if western is not None:
+        return western
     best = from_bytes(raw, cp_isolation=_CODE_PAGES).best()
     if best is not None:
         return str(best)
     raise DocumentRefused("undecodable", "The file's encoding can't be told. Save it as UTF-8.")
+
+
+def _few_accents(raw: bytes) -> str | None:
+    """Read mostly ASCII with a handful of other bytes as Windows-1252: too little for a guess by frequency."""
+    high = sum(byte > 127 for byte in raw)
+    text = _try(raw, "cp1252") if high < 20 and high < 0.2 * len(raw) else None
+    marks = [char for char in text or "" if ord(char) > 127]
+    return text if text is not None and sum(char.isalpha() or char in "€–—“”‘’…©°§£«»" for char in marks) == len(marks) else None
 
 
 def _try(raw: bytes, encoding: str) -> str | None:
