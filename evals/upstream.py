@@ -138,7 +138,9 @@ _HEAD = {"id": "fake-1", "object": "chat.completion.chunk", "created": 1, "model
 
 
 def _event(delta: dict[str, str], finish: str | None) -> bytes:
-    return b"data: " + json.dumps({**_HEAD, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}).encode() + b"\n\n"
+    return (
+        b"data: " + json.dumps({**_HEAD, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}).encode() + b"\n\n"
+    )
 
 
 def _whole(behaviour: str, body: dict[str, Any], text: str) -> dict[str, Any]:

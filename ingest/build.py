@@ -150,7 +150,7 @@ def _read(
     seen: set[str] = set()
     pieces: Pieces | None = None
     limit = settings.ingest.max_document_bytes
-    for found in read(path, collection=report.collection, source=source, exclude=exclude, max_bytes=limit):
+    for found in read(path, source=source, exclude=exclude, max_bytes=limit):
         match found:
             case Skipped():
                 report.skipped.append(found)

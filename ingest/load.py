@@ -1,4 +1,4 @@
-"""A folder, file or JSONL -> items to parse, one at a time; what can't be read is refused with a code, what is left out is named."""
+"""A folder, file or JSONL -> items to parse, one at a time; what can't be read is refused, what is left out is named."""
 
 import fnmatch
 import json
@@ -48,12 +48,11 @@ class Skipped:
 Found = Item | Refused | Skipped
 
 
-def read(path: Path, *, collection: str, source: str | None, exclude: Sequence[str], max_bytes: int) -> Iterator[Found]:
+def read(path: Path, *, source: str | None, exclude: Sequence[str], max_bytes: int) -> Iterator[Found]:
     """Yield every file below ``path`` as an item, a refusal or a skip, in sorted order; never the whole corpus at once.
 
     Args:
         path: A folder, or a lone file (its folder counts as its root).
-        collection: For which collection; the same uri twice in it is a duplicate.
         source: First part of the URIs; the root's name when not given.
         exclude: Globs of the file's name or of its path below the root.
         max_bytes: A larger file is refused unread.
@@ -62,7 +61,7 @@ def read(path: Path, *, collection: str, source: str | None, exclude: Sequence[s
     root = path if path.is_dir() else path.parent
     name = source or root.name
     seen: set[str] = set()
-    for found in _walk(root, exclude) if path.is_dir() else _one(root, path, exclude):
+    for found in _walk(root, exclude) if path.is_dir() else _one(path, exclude):
         if isinstance(found, Skipped | Refused):
             yield found
             continue
@@ -107,7 +106,7 @@ def _entries(root: Path, folder: Path, exclude: Sequence[str]) -> Iterator[Path 
             yield Skipped(below, "neither a file nor a folder")
 
 
-def _one(root: Path, path: Path, exclude: Sequence[str]) -> Iterator[Path | Skipped | Refused]:
+def _one(path: Path, exclude: Sequence[str]) -> Iterator[Path | Skipped | Refused]:
     rule = _rule("", path.name, exclude)  # named by hand: hidden or not, it is wanted
     yield Skipped(path.name, rule) if rule else path
 

@@ -48,9 +48,9 @@ class Server:
 def running() -> Iterator[Server]:
     programs = binaries()
     assert programs is not None
-    folder = Path(tempfile.mkdtemp(prefix="citewell-pg-"))   # in /tmp: `nobody` must reach it
+    folder = Path(tempfile.mkdtemp(prefix="citewell-pg-"))  # in /tmp: `nobody` must reach it
     as_nobody = {}
-    if os.geteuid() == 0:   # the server refuses to run as root
+    if os.geteuid() == 0:  # the server refuses to run as root
         shutil.chown(folder, "nobody")
         as_nobody = {"user": "nobody", "group": "nogroup", "extra_groups": []}
     env = {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"}
@@ -61,7 +61,13 @@ def running() -> Iterator[Server]:
         [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
         check=True, env=env, cwd="/", stdout=subprocess.DEVNULL, **as_nobody,
     )  # fmt: skip
-    options = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+    options = [
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        "fsync=off",
+        "synchronous_commit=off",
+        "full_page_writes=off",
+    ]
     command = [programs / "postgres", "-D", folder / "data", "-p", str(port), *(word for o in options for word in ("-c", o))]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, env=env, cwd="/", stderr=log, **as_nobody)

@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass
 
-_ONE = r"\[\s?\d{1,3}(?:\s?[,;–—-]\s?\d{1,3})*\s?\]"  # noqa: RUF001  models write every dash
+_ONE = r"\[\s?\d{1,3}(?:\s?[,;–—-]\s?\d{1,3})*\s?\]"
 _RUN = re.compile(rf"(?:{_ONE})(?:{_ONE})*")
 _GROUP = re.compile(_ONE)
-_PART = re.compile(r"(\d{1,3})(?:\s?[–—-]\s?(\d{1,3}))?")  # noqa: RUF001
+_PART = re.compile(r"(\d{1,3})(?:\s?[–—-]\s?(\d{1,3}))?")
 _CODE = re.compile(r"```.*?(?:```|\Z)|(?<!`)`(?!`)[^`\n]+`(?!`)", re.DOTALL)
 _STRIPPED = re.compile(rf"(?P<space>[^\S\n]?)(?:{_ONE})+(?P<next>[^\S\n]?)")
 _MOST = 20

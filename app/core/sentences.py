@@ -18,18 +18,18 @@ MOST_WORDS = 100
 _MOST_CHARS = 1200
 """The same for runs without spaces; also as far as we look for the second backtick of a pair."""
 
-_EVENT = re.compile(r"\n|```|`|[.!?…؟۔।॥]+(?:[^\S\n][.!?…]+)*|[。！？｡]+")  # noqa: RUF001  full-width stops are meant
-_CJK = frozenset("。！？｡")  # noqa: RUF001
-_CLOSERS = re.compile(r"[\"'”’»)\]}*_」』）】》]*")  # noqa: RUF001
-_LOOSE_CLOSER = re.compile(r"[^\S\n]+(''|[”’»)\]}]+|\")(?=\s|\Z)")  # noqa: RUF001  tokenised text: "word . ''"
-_MARK = r"\[\d{1,3}(?:\s?[,;–—-]\s?\d{1,3})*\]"  # noqa: RUF001
+_EVENT = re.compile(r"\n|```|`|[.!?…؟۔।॥]+(?:[^\S\n][.!?…]+)*|[。！？｡]+")
+_CJK = frozenset("。！？｡")
+_CLOSERS = re.compile(r"[\"'”’»)\]}*_」』）】》]*")
+_LOOSE_CLOSER = re.compile(r"[^\S\n]+(''|[”’»)\]}]+|\")(?=\s|\Z)")
+_MARK = r"\[\d{1,3}(?:\s?[,;–—-]\s?\d{1,3})*\]"
 _MARKERS = re.compile(rf"(?:,?[^\S\n]*{_MARK})+[.!?。]?(?![^\s\[])|(?:[^\S\n]*{_MARK})+")
 _MARKER_LINE = re.compile(rf"\s*\n\s*{_MARK}(?:,?[^\S\n]*{_MARK})*[.]?[^\S\n]*(?=\n|\Z)")
-_MAYBE_MARKER = re.compile(r"\s*,?\s*(?:\[[\d\s,;–—-]*\]?[\s.,\[]*)*\Z")  # noqa: RUF001
+_MAYBE_MARKER = re.compile(r"\s*,?\s*(?:\[[\d\s,;–—-]*\]?[\s.,\[]*)*\Z")
 _NEXT = re.compile(r"[^\S\n]*(\S+)(\s?)")
-_LAST_WORD = re.compile(r"[^\s(\[{\"'“‘«—–/]*\Z")  # noqa: RUF001
-_OPENERS = "\"'“‘«([{`*_¿¡「『（【《<"  # noqa: RUF001
-_ITEM = re.compile(r"(?:[-*+•◦‣–]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s")  # noqa: RUF001
+_LAST_WORD = re.compile(r"[^\s(\[{\"'“‘«—–/]*\Z")
+_OPENERS = "\"'“‘«([{`*_¿¡「『（【《<"
+_ITEM = re.compile(r"(?:[-*+•◦‣–]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s")
 _NUMBER_FIRST = re.compile(r"[-*+•\s]*\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})\s?\Z")
 _NUMBERED = re.compile(r"\b(?:step|part|chapter|figure|table|section|article|rule|phase|level|appendix)\s\d+\Z", re.IGNORECASE)
 _INITIAL = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]\Z")
@@ -363,7 +363,7 @@ def _softly(text: str, start: int, hard: int) -> int:
 def _outside_brackets(text: str, start: int, cut: int) -> int:
     """Return a cut that splits no marker."""
     opening = text.rfind("[", cut - 20, cut)
-    inside = opening > start and re.fullmatch(r"\[[\d\s,;–—-]*", text[opening:cut])  # noqa: RUF001
+    inside = opening > start and re.fullmatch(r"\[[\d\s,;–—-]*", text[opening:cut])
     cut = opening if inside else cut
     return len(text[start:cut].rstrip()) + start
 
@@ -438,7 +438,7 @@ def _abbreviates(text: str, start: int, where: int, word: str, following: str) -
     if plain in _BEFORE_NUMBER:
         return bare[:1].isdigit()
     if plain in _EITHER or (_INITIAL.fullmatch(word) and word[-1].isupper()):
-        return bare.lower().rstrip(",'’s") not in _STARTERS or not bare[:1].isupper()  # noqa: RUF001
+        return bare.lower().rstrip(",'’s") not in _STARTERS or not bare[:1].isupper()
     return False
 
 
@@ -452,4 +452,4 @@ def _opens(stop: str, loose: bool, following: str) -> bool:
     first = bare[0]
     if following[0] in "([" and first.isdigit():  # "Yahoo! (2005)"
         return False
-    return not first.islower() and first not in ",;:-–—&=+%/)]}|"  # noqa: RUF001
+    return not first.islower() and first not in ",;:-–—&=+%/)]}|"

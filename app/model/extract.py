@@ -101,7 +101,7 @@ def _read(i: int, passage: Source) -> list[_Unit]:
 def _says(text: str) -> bool:
     """Whether a unit can be an answer: a heading, a question or a table's rule says nothing."""
     count = len(re.findall(r"\w+", text))
-    stops = text.rstrip("\"'”’)] ")[-1:] in ".!。！:"  # noqa: RUF001
+    stops = text.rstrip("\"'”’)] ")[-1:] in ".!。！:"
     return (
         count >= 3
         and not text.endswith("?")

@@ -22,7 +22,7 @@ _PASSAGE = re.compile(r'<passage n="(\d+)" title="(.*?)" heading="(.*?)">\n(.*?)
 _QUESTION = re.compile(r"<question>(.*?)</question>", re.DOTALL)
 _ABSTAIN = re.compile(r"<abstain>(.*?)</abstain>", re.DOTALL)
 _BLOCK = re.compile(r"^(?:- |\d+\. |.* \| )|\n")
-_STOP = re.compile(r"[.!?。！？]$")  # noqa: RUF001  full-width stops are meant
+_STOP = re.compile(r"[.!?。！？]$")
 
 
 class Extractive(CustomLLM):

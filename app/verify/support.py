@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import snowballstemmer
 
@@ -80,7 +81,7 @@ def judge(sentence: str, passages: Sequence[Passage]) -> Judgement:
 
 
 _RANK: dict[str, int] = {"verbatim": 4, "entailed": 3, "partial": 2, "unsupported": 1, "unverified": 0}
-_WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)?")  # noqa: RUF001
+_WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)?")
 _STOP = frozenset(
     "a an the of in on at to for and or is are was were be been being by with as that this these those it its from which who whom what "
     "when where how why do does did he she they we you i his her their our your has have had will would can could should may might "
@@ -158,12 +159,12 @@ def _flat(text: str) -> tuple[str, tuple[int, ...]]:
 @lru_cache(maxsize=4096)
 def _windows(text: str) -> tuple[_Window, ...]:
     spans = sentences.spans(text)
-    pairs = [(a[0], b[1]) for a, b in zip(spans, spans[1:], strict=False)]
+    pairs = [(a[0], b[1]) for a, b in pairwise(spans)]
     return tuple(_Window(start, end, _features(text[start:end])) for start, end in [*spans, *pairs])
 
 
 def _features(text: str) -> _Features:
-    plain = unicodedata.normalize("NFKC", markers.strip(text)).replace("’", "'")  # noqa: RUF001
+    plain = unicodedata.normalize("NFKC", markers.strip(text)).replace("’", "'")
     raw = _WORD.findall(plain)
     lower = [word.lower() for word in raw]
     numbers = frozenset(

@@ -108,7 +108,9 @@ def parse(item: HasBytes) -> Parsed:
     except DocumentRefused:
         raise
     except Exception as error:  # a parser's bug on one file must not stop the others; the file is named
-        raise DocumentRefused("corrupt", f"The parser failed on it ({type(error).__name__}).", detail=repr(error)[:500]) from error
+        raise DocumentRefused(
+            "corrupt", f"The parser failed on it ({type(error).__name__}).", detail=repr(error)[:500]
+        ) from error
 
 
 def _row(row: dict[str, Any], stem: str) -> Parsed:

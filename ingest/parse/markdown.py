@@ -20,9 +20,13 @@ _MODULE = re.compile(
 )
 _ADMONITION = re.compile(r"^[ \t]*:::+[ \t]*(?:[\w-]+)?[ \t]*(?:\[([^\]]*)\]|([^\n]*))$")
 _VALUE = r"(?:\"[^\"]*\"|'[^']*'|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|[^\s>\"'{]+)"
-_TAG = re.compile(rf"</?([A-Za-z][\w.:-]*)((?:\s+(?:[\w:@-]+(?:\s*=\s*{_VALUE})?|\{{[^}}]*\}}))*)\s*/?>|</?>")
-_EXPRESSION = re.compile(r"\{\s*/\*.*?\*/\s*\}|\{`([^`]*)`\}|\{\s*[\"']([^\"']*)[\"']\s*\}", re.DOTALL)
-_CODE_SPAN = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+_INLINE = re.compile(
+    rf"(?P<tag></?(?P<name>[A-Za-z][\w.:-]*)(?P<attributes>(?:\s+(?:[\w:@-]+(?:\s*=\s*{_VALUE})?|\{{[^}}]*\}}))*)\s*/?>|</?>)"
+    r"|(?P<code>(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))"
+    r"|(?P<expression>\{\s*/\*.*?\*/\s*\}|\{`(?P<template>[^`]*)`\}|\{\s*[\"'](?P<quoted>[^\"']*)[\"']\s*\})",
+    re.DOTALL,
+)
+"""Whatever begins first wins: a component may hold backticks, a code span may hold tags."""
 _HEAD = re.compile(r"<head>.*?</head>", re.DOTALL | re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _HTML = frozenset(
@@ -98,18 +102,16 @@ def _plain_markdown(source: str) -> str:
 
 
 def _without_jsx(text: str) -> str:
-    text = _COMMENT.sub("", _HEAD.sub("", text))
-    parts: list[str] = []
-    place = 0
-    for code in _CODE_SPAN.finditer(text):
-        parts += [_clean(text[place : code.start()]), code[0]]
-        place = code.end()
-    return "".join([*parts, _clean(text[place:])])
+    return _INLINE.sub(_kept, _COMMENT.sub("", _HEAD.sub("", text)))
 
 
-def _clean(text: str) -> str:
-    text = _TAG.sub(lambda found: found[0] if found[1] and found[1] in _HTML and "{" not in (found[2] or "") else "", text)
-    return _EXPRESSION.sub(lambda found: found[1] or found[2] or "", text)
+def _kept(found: re.Match[str]) -> str:
+    """Return what stays of a code span (all), a tag (HTML's own) or an expression (its text)."""
+    if found["code"]:
+        return found["code"]
+    if found["tag"]:
+        return found["tag"] if found["name"] and found["name"] in _HTML and "{" not in (found["attributes"] or "") else ""
+    return found["template"] or found["quoted"] or ""
 
 
 def _blocks(tokens: list[Token]) -> Iterator[Block]:

@@ -89,7 +89,9 @@ async def test_a_question_is_answered_with_a_verbatim_citation(tmp_path: Path, c
     assert body["confidence"] is None
 
 
-async def test_a_question_the_documents_do_not_answer_is_abstained_with_what_was_found(tmp_path: Path, cache_dir: Path, indexed: Path):
+async def test_a_question_the_documents_do_not_answer_is_abstained_with_what_was_found(
+    tmp_path: Path, cache_dir: Path, indexed: Path
+):
     async with service(tmp_path, cache_dir, indexed) as using:
         body = await body_of(using, "Which football team won the cup in 1987?")
 
@@ -103,7 +105,9 @@ def without_times(body: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in body.items() if k not in {"id", "created_at", "trace_id", "timings_ms"}}
 
 
-@pytest.mark.parametrize("question", [QUESTION, "Which football team won the cup in 1987?", "Where do the 😀 team meet?", "数据保留多久？"])
+@pytest.mark.parametrize(
+    "question", [QUESTION, "Which football team won the cup in 1987?", "Where do the 😀 team meet?", "数据保留多久？"]
+)
 async def test_law_1_streamed_and_whole_are_one_answer(tmp_path: Path, cache_dir: Path, indexed: Path, question: str):
     async with service(tmp_path, cache_dir, indexed) as using:
         streamed = await events_of(using, question, stream=True)
@@ -113,7 +117,9 @@ async def test_law_1_streamed_and_whole_are_one_answer(tmp_path: Path, cache_dir
     fold = Fold()
     for event in streamed[:-1]:
         fold.add(event)
-    again = fold.body(**{name: body[name] for name in ("status", "confidence", "abstained_because", "usage", "timings_ms", "trace_id")})
+    again = fold.body(
+        **{name: body[name] for name in ("status", "confidence", "abstained_because", "usage", "timings_ms", "trace_id")}
+    )
     assert orjson.loads(orjson.dumps(again)) == body
     assert without_times(body) == without_times(whole)
 
@@ -128,7 +134,9 @@ async def test_law_1_streamed_and_whole_are_one_answer(tmp_path: Path, cache_dir
         max_size=8,
     ).map("".join)
 )  # fmt: skip
-def test_law_1_and_4_hold_for_whatever_a_model_writes(tmp_path_factory, cache_dir: Path, indexed: Path, provider: Upstream, reply: str):
+def test_law_1_and_4_hold_for_whatever_a_model_writes(
+    tmp_path_factory, cache_dir: Path, indexed: Path, provider: Upstream, reply: str
+):
     provider.replies["scripted"] = reply
 
     async def both() -> tuple[list[Event], list[Event], dict[str, str]]:
@@ -157,7 +165,9 @@ def test_law_1_and_4_hold_for_whatever_a_model_writes(tmp_path_factory, cache_di
         assert set(claim["citations"]) <= {c["n"] for c in body["citations"]}
 
 
-async def test_law_2_every_call_has_its_row_and_the_cost_is_the_books(tmp_path: Path, cache_dir: Path, indexed: Path, provider: Upstream):
+async def test_law_2_every_call_has_its_row_and_the_cost_is_the_books(
+    tmp_path: Path, cache_dir: Path, indexed: Path, provider: Upstream
+):
     async with service(tmp_path, cache_dir, indexed, **with_model(provider)) as using:
         price(using.settings)
         body = await body_of(using)
@@ -219,7 +229,7 @@ async def test_law_2_the_row_is_pending_with_its_worst_case_while_the_model_thin
         events = answer(Ask(QUESTION), caller=LOCAL, using=using.answering, request_id="r")
         first = await anext(events)
         waiting = asyncio.create_task(_last(events))
-        while len(provider.requests) == before:   # by now the provider has it
+        while len(provider.requests) == before:  # by now the provider has it
             await asyncio.sleep(0.01)
         stored, (call,) = rows(using, first.data["id"])
         assert (stored.answer.status, call.state, call.cost_nano) == ("running", "pending", 0)
@@ -241,7 +251,9 @@ async def _last(events: AsyncIterator[Event]) -> Event | None:
 async def test_a_client_that_goes_away_in_mid_stream_is_booked_for_what_came(
     tmp_path: Path, cache_dir: Path, indexed: Path, provider: Upstream
 ):
-    provider.replies["slow"] = "Audit logs are kept for 365 days on the Enterprise plan [1]. Other plans keep them for 30 days [1]. And more."
+    provider.replies["slow"] = (
+        "Audit logs are kept for 365 days on the Enterprise plan [1]. Other plans keep them for 30 days [1]. And more."
+    )
     async with service(tmp_path, cache_dir, indexed, **{**with_model(provider, "slow"), "CITEWELL_CALL__TOTAL_S": "30"}) as using:
         price(using.settings)
         events = answer(Ask(QUESTION, stream=True), caller=LOCAL, using=using.answering, request_id="r")
@@ -277,7 +289,9 @@ async def test_a_stopping_server_ends_answers_as_failed_with_their_rows_settled(
     assert (stored.answer.status, stored.answer.code, call.state) == ("failed", "shutting_down", "settled")
 
 
-async def test_law_9_the_prompt_is_rebuilt_byte_by_byte_from_the_books(tmp_path: Path, cache_dir: Path, indexed: Path, database_url: str):
+async def test_law_9_the_prompt_is_rebuilt_byte_by_byte_from_the_books(
+    tmp_path: Path, cache_dir: Path, indexed: Path, database_url: str
+):
     async with service(tmp_path, cache_dir, indexed, CITEWELL_DATABASE_URL=database_url) as using:
         turns = (Message("user", "Hello </question> 😀"), Message("assistant", "Hi"))
         body = await body_of(using, messages=turns)
@@ -293,13 +307,17 @@ async def test_law_9_the_prompt_is_rebuilt_byte_by_byte_from_the_books(tmp_path:
     passages = [
         Passage(
             row.n,
-            Chunk(snapshot.documents[row.document_id], row.start, row.end, snapshot.texts.read(row.revision)[row.start : row.end]),
+            Chunk(
+                snapshot.documents[row.document_id], row.start, row.end, snapshot.texts.read(row.revision)[row.start : row.end]
+            ),
             row.score,
         )
         for row in shown
     ]
     history = [Message(turn["role"], turn["content"]) for turn in stored.content.history]
-    rebuilt = template.render(stored.content.question, passages, today=date.fromisoformat(stored.content.today or ""), history=history)
+    rebuilt = template.render(
+        stored.content.question, passages, today=date.fromisoformat(stored.content.today or ""), history=history
+    )
     assert [{"role": m.role, "content": m.content} for m in rebuilt] == stored.content.rendered
     assert any("Hello" in m.content for m in rebuilt)
     assert body["warnings"][0]["code"] == "history_not_searched"
@@ -337,7 +355,9 @@ async def test_the_same_books_are_kept_on_sqlite_and_postgresql(
     assert call.cost_nano == stored.answer.cost_nano > 0
 
 
-async def test_a_bug_is_an_internal_error_with_its_row(tmp_path: Path, cache_dir: Path, indexed: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_a_bug_is_an_internal_error_with_its_row(
+    tmp_path: Path, cache_dir: Path, indexed: Path, monkeypatch: pytest.MonkeyPatch
+):
     from app.retrieve import Retriever
 
     monkeypatch.setattr(Retriever, "search", lambda *_, **__: 1 / 0)
@@ -350,7 +370,9 @@ async def test_a_bug_is_an_internal_error_with_its_row(tmp_path: Path, cache_dir
     assert calls == []
 
 
-async def test_the_release_is_the_hash_of_what_decides_and_is_entered_before_the_answer(tmp_path: Path, cache_dir: Path, indexed: Path):
+async def test_the_release_is_the_hash_of_what_decides_and_is_entered_before_the_answer(
+    tmp_path: Path, cache_dir: Path, indexed: Path
+):
     import hashlib
 
     from app.core.db.tables import ReleaseRow
@@ -367,7 +389,7 @@ async def test_the_release_is_the_hash_of_what_decides_and_is_entered_before_the
     assert row is not None
     assert "rel_" + hashlib.sha256(row.body.encode()).hexdigest()[:16] == row.id
     assert changed["release"]["id"] != body["release"]["id"]
-    assert same["release"]["id"] == body["release"]["id"]   # how long we wait decides no answer
+    assert same["release"]["id"] == body["release"]["id"]  # how long we wait decides no answer
 
 
 async def test_a_client_that_goes_away_before_the_call_pays_nothing_and_leaves_no_pending_row(

@@ -9,7 +9,14 @@ from tests.app.build import chunk
 
 @pytest.mark.parametrize(
     ("nano", "text"),
-    [(0, "0"), (1, "0.000000001"), (136_000, "0.000136"), (10**9, "1"), (1_500_000_000, "1.5"), (10**18 + 1, "1000000000.000000001")],
+    [
+        (0, "0"),
+        (1, "0.000000001"),
+        (136_000, "0.000136"),
+        (10**9, "1"),
+        (1_500_000_000, "1.5"),
+        (10**18 + 1, "1000000000.000000001"),
+    ],
 )
 def test_money_is_a_plain_number_written_from_the_integer(nano: int, text: str):
     assert dollars_text(nano) == text
@@ -34,6 +41,6 @@ def test_the_body_is_the_fold_of_the_events():
 
     assert (body["id"], body["answer"], body["created_at"]) == ("ans_1", "Logs are kept [1]. Yes [1].", "now")
     assert body["citations"][0]["answer_spans"] == [[0, 18], [19, 27]]
-    assert "answer_spans" not in fold.citations[0]   # the event was sent without them
+    assert "answer_spans" not in fold.citations[0]  # the event was sent without them
     assert [claim["support"] for claim in body["claims"]] == ["verbatim", "unsupported"]
     assert body["warnings"] == [{"code": "w", "message": "careful"}]

@@ -26,9 +26,15 @@ def breaks(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             if now is None:
                 found.append(f"{where} is gone")
                 continue
-            found += [f"{where}: response {status} is gone" for status in operation["responses"] if status not in now["responses"]]
+            found += [
+                f"{where}: response {status} is gone" for status in operation["responses"] if status not in now["responses"]
+            ]
             had = {p["name"] for p in operation.get("parameters", [])}
-            found += [f"{where}: parameter {p['name']} is now required" for p in now.get("parameters", []) if p.get("required") and p["name"] not in had]
+            found += [
+                f"{where}: parameter {p['name']} is now required"
+                for p in now.get("parameters", [])
+                if p.get("required") and p["name"] not in had
+            ]
             found += [f"{where}: parameter {name} is gone" for name in had - {p["name"] for p in now.get("parameters", [])}]
     schemas, now_schemas = old["components"]["schemas"], new["components"]["schemas"]
     for name, schema in schemas.items():
@@ -36,7 +42,11 @@ def breaks(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         if now is None:
             found.append(f"schema {name} is gone")
             continue
-        found += [f"{name}.{field} is now required" for field in set(now.get("required", [])) - set(schema.get("required", [])) if name.endswith("Request") or name == "Turn"]
+        found += [
+            f"{name}.{field} is now required"
+            for field in set(now.get("required", [])) - set(schema.get("required", []))
+            if name.endswith("Request") or name == "Turn"
+        ]
         for field, kind in schema.get("properties", {}).items():
             present = now.get("properties", {}).get(field)
             if present is None:
@@ -45,7 +55,9 @@ def breaks(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             for key in ("type", "const", "$ref", "items"):
                 if kind.get(key) != present.get(key):
                     found.append(f"{name}.{field}: {key} was {kind.get(key)}, is {present.get(key)}")
-            found += [f"{name}.{field}: value {value} is gone" for value in kind.get("enum", []) if value not in present.get("enum", [])]
+            found += [
+                f"{name}.{field}: value {value} is gone" for value in kind.get("enum", []) if value not in present.get("enum", [])
+            ]
     return found
 
 
@@ -64,7 +76,10 @@ def test_the_committed_description_is_todays():
         (lambda d: d["components"]["schemas"]["CitationBody"]["properties"].pop("quote"), "CitationBody.quote is gone"),
         (lambda d: d["components"]["schemas"]["AnswerRequest"]["required"].append("user"), "user is now required"),
         (lambda d: d["components"]["schemas"]["CitationBody"]["properties"]["start"].update(type="string"), "start: type"),
-        (lambda d: d["components"]["schemas"]["ClaimBody"]["properties"]["support"]["enum"].remove("partial"), "value partial is gone"),
+        (
+            lambda d: d["components"]["schemas"]["ClaimBody"]["properties"]["support"]["enum"].remove("partial"),
+            "value partial is gone",
+        ),
         (lambda d: d["paths"]["/v1/answers"]["post"]["responses"].pop("503"), "response 503 is gone"),
     ],
 )

@@ -95,7 +95,9 @@ def test_a_malformed_template_is_refused_with_its_reason(source: str, why: str):
 
 
 def test_values_stand_between_their_tags_and_earlier_turns_between_system_and_user():
-    messages = parsed().render("How long?", [passage("Kept 365 days.", title='The "log"')], today=TODAY, history=[Message("user", "Hi")])
+    messages = parsed().render(
+        "How long?", [passage("Kept 365 days.", title='The "log"')], today=TODAY, history=[Message("user", "Hi")]
+    )
 
     assert [m.role for m in messages] == ["system", "user", "user"]
     assert messages[0].content == "Today 2026-03-04. <abstain>I can't say.</abstain>"

@@ -121,7 +121,9 @@ def test_bad_files_are_refused_by_name_and_stop_nothing(tmp_path: Path, settings
     docs = write_documents(tmp_path / "corpus")
     (docs / "empty.md").write_text("")
     (docs / "noise.txt").write_bytes(os.urandom(4000))
-    (docs / "rows.jsonl").write_text('{"_id": "1", "text": "A row."}\n{broken\n{"_id": "2"}\n{"_id": "3", "text": "x", "acl": ["a"]}\n{"_id": "1", "text": "twice"}\n')
+    (docs / "rows.jsonl").write_text(
+        '{"_id": "1", "text": "A row."}\n{broken\n{"_id": "2"}\n{"_id": "3", "text": "x", "acl": ["a"]}\n{"_id": "1", "text": "twice"}\n'
+    )
 
     report = build(docs, collection="docs", settings=settings)
 
@@ -184,14 +186,21 @@ def test_an_unchanged_ingest_imports_neither_torch_nor_a_web_framework(tmp_path:
         "report = build(Path(sys.argv[1]), collection='docs', settings=load_settings()); assert report.unchanged == 5\n"
         "print({'torch', 'transformers', 'sentence_transformers', 'fastapi', 'litellm', 'app.answer', 'onnxruntime'} & set(sys.modules))"
     )
-    env = {**os.environ, "PYTHONPATH": str(CHECKOUT), "CITEWELL_HOME": str(settings.home), "CITEWELL_INDEXES_DIR": str(settings.indexes_dir)}
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(CHECKOUT),
+        "CITEWELL_HOME": str(settings.home),
+        "CITEWELL_INDEXES_DIR": str(settings.indexes_dir),
+    }
 
     done = subprocess.run([sys.executable, "-c", code, str(docs)], capture_output=True, text=True, check=False, env=env)
 
     assert (done.returncode, done.stdout.strip()) == (0, "set()"), done.stderr
 
 
-def test_many_chunks_take_the_bulk_encoder_and_get_the_same_vectors(tmp_path: Path, settings: Settings, embedder: Embedder, monkeypatch):
+def test_many_chunks_take_the_bulk_encoder_and_get_the_same_vectors(
+    tmp_path: Path, settings: Settings, embedder: Embedder, monkeypatch
+):
     from ingest import embed
 
     monkeypatch.setattr(embed, "FEW", 1)

@@ -80,4 +80,4 @@ def test_two_megabytes_take_seconds(embedder: Embedder):
     ranges = chunk(text, [], "T", tokenize=embedder.pieces.offsets)
 
     covered(text, ranges)
-    assert time.perf_counter() - began < 30   # linear: a quadratic one takes an hour
+    assert time.perf_counter() - began < 30  # linear: a quadratic one takes an hour

@@ -8,7 +8,7 @@ from ingest.load import Item, Refused, Skipped, read
 
 
 def found_in(path: Path, **more) -> list[Item | Refused | Skipped]:
-    options = {"collection": "docs", "source": None, "exclude": (), "max_bytes": 1000, **more}
+    options = {"source": None, "exclude": (), "max_bytes": 1000, **more}
     return list(read(path, **options))
 
 
@@ -76,7 +76,9 @@ def test_an_unreadable_file_is_refused(tmp_path: Path):
 def test_rows_are_documents_of_their_own(tmp_path: Path):
     root = tmp_path / "w"
     root.mkdir()
-    (root / "d.jsonl").write_text('{"_id": "a", "text": "x"}\n\n{"_id": 7, "text": "y"}\n{"uri": "https://e.example/p", "text": "z"}\n')
+    (root / "d.jsonl").write_text(
+        '{"_id": "a", "text": "x"}\n\n{"_id": 7, "text": "y"}\n{"uri": "https://e.example/p", "text": "z"}\n'
+    )
 
     assert [(f.source, f.uri) for f in found_in(root) if isinstance(f, Item)] == [
         ("d.jsonl:1", "w/d.jsonl#a"), ("d.jsonl:3", "w/d.jsonl#7"), ("d.jsonl:4", "https://e.example/p"),

@@ -122,7 +122,9 @@ def pdf(*pages: str) -> bytes:
     for text in pages:
         stream = f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET"
         kids.append(f"{len(objects) + 1} 0 R")
-        objects.append(f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents {len(objects) + 2} 0 R /Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>")
+        objects.append(
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents {len(objects) + 2} 0 R /Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>"
+        )
         objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
     objects[1] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(kids)} >>"
     out, places = b"%PDF-1.4\n", []
@@ -130,7 +132,10 @@ def pdf(*pages: str) -> bytes:
         places.append(len(out))
         out += f"{number} 0 obj\n{body}\nendobj\n".encode()
     table = "".join(f"{place:010} 00000 n \n" for place in places)
-    return out + f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer << /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(out)}\n%%EOF".encode()
+    return (
+        out
+        + f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer << /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(out)}\n%%EOF".encode()
+    )
 
 
 def test_a_pdf_keeps_its_pages():
@@ -173,7 +178,7 @@ def test_no_bytes_break_a_parser(tmp_path_factory, raw: bytes, suffix: str):
     folder = tmp_path_factory.mktemp("bytes")
     (folder / f"x{suffix}").write_bytes(raw)
 
-    for found in read(folder, collection="c", source=None, exclude=(), max_bytes=10**6):
+    for found in read(folder, source=None, exclude=(), max_bytes=10**6):
         if isinstance(found, Item):
             try:
                 validate(parse(found))
@@ -192,7 +197,7 @@ def test_the_public_mixed_files_are_read_or_refused_as_expected(shared_data: Pat
     folder = shared_data / "files-mixed"
     texts: dict[str, str] = {}
     refused: dict[str, set[str]] = {}
-    for found in read(folder, collection="c", source=None, exclude=["README.md", "expected.jsonl"], max_bytes=50_000_000):
+    for found in read(folder, source=None, exclude=["README.md", "expected.jsonl"], max_bytes=50_000_000):
         name = unicodedata.normalize("NFC", re.sub(r"\.jsonl:\d+$", ".jsonl", found.source))
         if isinstance(found, Skipped):
             continue
@@ -212,16 +217,18 @@ def test_the_public_mixed_files_are_read_or_refused_as_expected(shared_data: Pat
         elif name not in texts:
             if row["expect"] == "text" or (row["codes"] and not refused.get(name, set()) & set(row["codes"])):
                 wrong.append((name, refused.get(name)))
-        elif row["expect"] == "refusal" or any(" ".join(p["text"].replace(" | ", " ").split()) not in flat for p in row["phrases"]):
+        elif row["expect"] == "refusal" or any(
+            " ".join(p["text"].replace(" | ", " ").split()) not in flat for p in row["phrases"]
+        ):
             wrong.append((name, "text"))
-    assert wrong == [("made-docs.jsonl", "text")]   # its expected row carries an acl, which is refused until access lists work
+    assert wrong == [("made-docs.jsonl", "text")]  # its expected row carries an acl, which is refused until access lists work
 
 
 def test_public_product_documentation_keeps_every_quote(shared_data: Path):
     folder = shared_data / "docs-plausible"
     texts = {
         found.source: parse(found).text
-        for found in read(folder, collection="c", source=None, exclude=["README*", "LICENSE*", "cases.jsonl"], max_bytes=10**7)
+        for found in read(folder, source=None, exclude=["README*", "LICENSE*", "cases.jsonl"], max_bytes=10**7)
         if isinstance(found, Item)
     }
 

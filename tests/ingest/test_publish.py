@@ -53,7 +53,10 @@ def test_law_7_a_kill_at_a_random_instant_tears_nothing(tmp_path: Path):
     for round_ in range(40):
         env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
         writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), str(round_ * 1000)], stdout=subprocess.PIPE, env=env, start_new_session=True
+            [sys.executable, "-c", WRITER, str(tmp_path), str(round_ * 1000)],
+            stdout=subprocess.PIPE,
+            env=env,
+            start_new_session=True,
         )
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"
@@ -68,7 +71,7 @@ def test_law_7_a_kill_at_a_random_instant_tears_nothing(tmp_path: Path):
         assert list(snapshot.verify(opened)) == [], f"seed {seed}, round {round_}"
         assert len(opened.documents) == 30
         published += 1
-    assert published > 10   # else the kills came too early to prove anything
+    assert published > 10  # else the kills came too early to prove anything
     publish_documents(tmp_path, ["It still works."])
     assert len(snapshot.open_current(tmp_path, "docs").documents) == 1
 
@@ -129,10 +132,12 @@ def test_what_does_not_verify_is_never_published(tmp_path: Path):
     text = "Two."
     item = Document(document_id("docs", "x"), "x", "x", revision_of(text), "f", len(text))
     snapshot.write_text(tmp_path, "docs", item.revision, text)
-    wrong = np.full((1, 8), 3, np.float32)   # not of unit length
+    wrong = np.full((1, 8), 3, np.float32)  # not of unit length
 
     from app.core.errors import IndexUnusable
 
     with pytest.raises(IndexUnusable, match="unit length"):
-        publish(tmp_path, "docs", [NewDocument(item, [(0, 4)], wrong)], built_with=BUILT_WITH, notes={"created": "t", "sources": {}})
+        publish(
+            tmp_path, "docs", [NewDocument(item, [(0, 4)], wrong)], built_with=BUILT_WITH, notes={"created": "t", "sources": {}}
+        )
     assert snapshot.current_id(tmp_path, "docs") == first

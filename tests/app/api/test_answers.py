@@ -81,7 +81,9 @@ def test_citations_resolve_in_the_document_they_name(client: httpx.Client):
 def test_feedback_is_stored_with_its_answer(client: httpx.Client):
     answer_id = client.post(ASK, json={"question": QUESTION}).json()["id"]
 
-    sent = client.post(f"{ASK}/{answer_id}/feedback", json={"rating": "down", "comment": "no \x00 date", "correct_answer": "a year"})
+    sent = client.post(
+        f"{ASK}/{answer_id}/feedback", json={"rating": "down", "comment": "no \x00 date", "correct_answer": "a year"}
+    )
 
     assert sent.status_code == 201
     engine = open_ledger(client.app.state.settings)  # type: ignore[attr-defined]
@@ -93,7 +95,8 @@ def test_feedback_is_stored_with_its_answer(client: httpx.Client):
 
 def test_earlier_turns_reach_the_prompt_and_the_answer_says_how_it_searched(client: httpx.Client):
     body = client.post(
-        ASK, json={"question": QUESTION, "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}
+        ASK,
+        json={"question": QUESTION, "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]},
     ).json()
 
     assert body["warnings"][0]["code"] == "history_not_searched"
@@ -124,7 +127,9 @@ def test_a_failed_answer_is_a_problem_and_can_be_looked_at(tmp_path: Path, cache
 SLOW = "Audit logs are kept for 365 days on the Enterprise plan [1]. " + "Other plans keep them for 30 days [1]. " * 20
 
 
-def test_a_client_that_leaves_a_stream_cancels_the_call_and_it_is_booked(tmp_path: Path, cache_dir: Path, indexed: Path, provider: Upstream):
+def test_a_client_that_leaves_a_stream_cancels_the_call_and_it_is_booked(
+    tmp_path: Path, cache_dir: Path, indexed: Path, provider: Upstream
+):
     provider.replies["slow"] = SLOW
     before = provider.disconnected
     with in_thread(with_provider(tmp_path, cache_dir, indexed, provider, "slow")) as client:
@@ -146,7 +151,9 @@ def test_a_client_that_leaves_a_stream_cancels_the_call_and_it_is_booked(tmp_pat
     assert provider.disconnected > before
 
 
-def test_a_client_that_leaves_a_json_answer_cancels_the_call_too(tmp_path: Path, cache_dir: Path, indexed: Path, provider: Upstream):
+def test_a_client_that_leaves_a_json_answer_cancels_the_call_too(
+    tmp_path: Path, cache_dir: Path, indexed: Path, provider: Upstream
+):
     with in_thread(with_provider(tmp_path, cache_dir, indexed, provider, "hang")) as client:
         with pytest.raises(httpx.ReadTimeout):
             client.post(ASK, json={"question": QUESTION}, timeout=1.5)
@@ -201,7 +208,9 @@ def test_more_requests_than_the_limit_are_turned_away_at_once(tmp_path: Path, ca
     assert after == 200
 
 
-def test_what_a_key_asked_is_shown_to_that_key_and_to_administrators_of_its_tenant(tmp_path: Path, cache_dir: Path, indexed: Path):
+def test_what_a_key_asked_is_shown_to_that_key_and_to_administrators_of_its_tenant(
+    tmp_path: Path, cache_dir: Path, indexed: Path
+):
     made = served(tmp_path, cache_dir, indexed)
     engine = open_ledger(made)
     with transaction(engine) as session:
@@ -216,7 +225,8 @@ def test_what_a_key_asked_is_shown_to_that_key_and_to_administrators_of_its_tena
         answer_id = client.post(ASK, json={"question": QUESTION}, headers=bearer(asker)).json()["id"]
         seen = [client.get(f"{ASK}/{answer_id}", headers=bearer(key)).status_code for key in (asker, admin, other, foreign)]
         rated = [
-            client.post(f"{ASK}/{answer_id}/feedback", json={"rating": "up"}, headers=bearer(key)).status_code for key in (asker, other)
+            client.post(f"{ASK}/{answer_id}/feedback", json={"rating": "up"}, headers=bearer(key)).status_code
+            for key in (asker, other)
         ]
 
     assert seen == [200, 200, 404, 404]
@@ -265,4 +275,4 @@ def test_a_new_snapshot_and_a_moved_label_are_taken_up_within_two_seconds(tmp_pa
     assert took_snapshot < 2
     assert took_label < 2
     assert third["release"]["prompt"] == still["release"]["prompt"] == "answer@2"
-    assert "answer@9" in json.dumps(ready["index"])   # what can't be taken up is said, and what was there serves
+    assert "answer@9" in json.dumps(ready["index"])  # what can't be taken up is said, and what was there serves

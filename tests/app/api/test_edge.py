@@ -77,7 +77,11 @@ def test_all_wrong_fields_are_listed_at_once(client: httpx.Client):
 
 
 def test_a_body_over_the_limit_is_refused_whether_it_declares_its_length_or_not(client: httpx.Client):
-    problem(client.post(ASK, content=b'{"question": "' + b"a" * 2_000_000 + b'"}', headers={"content-type": "application/json"}), 413, "body_too_large")
+    problem(
+        client.post(ASK, content=b'{"question": "' + b"a" * 2_000_000 + b'"}', headers={"content-type": "application/json"}),
+        413,
+        "body_too_large",
+    )
 
     def pieces() -> Iterator[bytes]:
         yield b'{"question": "'
@@ -91,7 +95,12 @@ def test_a_body_over_the_limit_is_refused_whether_it_declares_its_length_or_not(
 def test_another_media_type_is_refused(client: httpx.Client):
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/jsonx"):
         problem(client.post(ASK, content=b'{"question": "x"}', headers={"content-type": kind}), 415, "unsupported_media_type")
-    assert client.post(ASK, content=b'{"question": "Where?"}', headers={"content-type": "application/json; charset=utf-8"}).status_code == 200
+    assert (
+        client.post(
+            ASK, content=b'{"question": "Where?"}', headers={"content-type": "application/json; charset=utf-8"}
+        ).status_code
+        == 200
+    )
 
 
 def test_nested_json_of_any_depth_brings_nothing_down(client: httpx.Client):
@@ -161,7 +170,13 @@ def test_figures_health_and_docs_are_served_from_here(client: httpx.Client):
     assert (ready.status_code, ready.json()["database"]["state"], ready.json()["index"]["state"]) == (200, "ok", "ok")
     client.post(ASK, json={"question": QUESTION})
     metrics = client.get("/metrics").text
-    for name in ("citewell_answers_total", "citewell_step_seconds_bucket", "citewell_tokens_total", "citewell_ledger_pending", "citewell_index_documents"):
+    for name in (
+        "citewell_answers_total",
+        "citewell_step_seconds_bucket",
+        "citewell_tokens_total",
+        "citewell_ledger_pending",
+        "citewell_index_documents",
+    ):
         assert name in metrics
     docs = client.get("/docs").text
     assert "http://" not in docs.replace("http://www.w3.org", "")
@@ -244,13 +259,17 @@ def test_these_hosts_are_this_machine(host: str):
     assert is_loopback(host)
 
 
-@pytest.mark.parametrize("host", ["", "0.0.0.0", "10.0.0.1:80", "localhost.example:80", "127.0.0.1.example", "example.com", "[::2]:1"])
+@pytest.mark.parametrize(
+    "host", ["", "0.0.0.0", "10.0.0.1:80", "localhost.example:80", "127.0.0.1.example", "example.com", "[::2]:1"]
+)
 def test_these_hosts_are_not(host: str):
     assert not is_loopback(host)
 
 
 def test_a_broken_request_line_does_not_end_the_server(client: httpx.Client):
     with socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=5) as raw:
-        raw.sendall(b"POST /v1/answers HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: nonsense\r\n\r\n{}")
+        raw.sendall(
+            b"POST /v1/answers HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: nonsense\r\n\r\n{}"
+        )
         raw.recv(1000)
     assert client.get("/healthz").status_code == 200

@@ -18,7 +18,11 @@ def test_environment_wins_over_file_and_file_over_default(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("CITEWELL_MODLE", "model"), ("CITEWELL_LIMITS__CONCURENCY", "limits.concurrency"), ("CITEWELL_LMITS__CONCURRENCY", "limits.concurrency")],
+    [
+        ("CITEWELL_MODLE", "model"),
+        ("CITEWELL_LIMITS__CONCURENCY", "limits.concurrency"),
+        ("CITEWELL_LMITS__CONCURRENCY", "limits.concurrency"),
+    ],
 )
 def test_an_unknown_name_is_an_error_that_suggests_the_nearest(name: str, near: str):
     with pytest.raises(Misconfigured, match=f"Did you mean `{near}`"):

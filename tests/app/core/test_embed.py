@@ -29,7 +29,7 @@ def test_word_pieces_have_exact_ranges_and_long_text_is_counted_whole(embedder: 
 
     offsets = embedder.pieces.offsets(text)
 
-    assert len(offsets) > 1000   # the model reads 256; counting must not stop there
+    assert len(offsets) > 1000  # the model reads 256; counting must not stop there
     assert [text[a:b] for a, b in offsets[:3]] == ["Unbelievable", "gateway", "s"]
 
 

@@ -148,7 +148,7 @@ def test_files_and_folders_are_flushed_before_the_rename_that_makes_them_visible
     manifest = at["rename", f"{base}/snapshots/{identity}/manifest.json"]
     assert calls[-2:] == [("rename", f"{base}/CURRENT"), ("fsync", base)]
     for number, (kind, name) in enumerate(calls):
-        if kind == "rename":   # each file is flushed before its rename, its folder after it
+        if kind == "rename":  # each file is flushed before its rename, its folder after it
             assert calls[number - 1][0] == "fsync"
             assert calls[number - 1][1].endswith(".tmp")
             assert calls[number + 1] == ("fsync", os.path.dirname(name))

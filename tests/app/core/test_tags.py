@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from app.core.tags import escape, unescape
 
-nasty = st.lists(st.sampled_from(["<", "</", "&lt;", "&amp;", "amp;", "lt;", "/", "passage", "question", "ABSTAIN", ">", " ", "x"])).map("".join)
+nasty = st.lists(
+    st.sampled_from(["<", "</", "&lt;", "&amp;", "amp;", "lt;", "/", "passage", "question", "ABSTAIN", ">", " ", "x"])
+).map("".join)
 
 
 @given(st.one_of(st.text(), nasty))

@@ -14,7 +14,7 @@ def test_normalised_text_is_nfc_with_lf_and_stays_as_it_is(text: str):
     assert normalise(once) == once
     assert unicodedata.is_normalized("NFC", once)
     assert not set(once) & set("\r\0\ufeff\u2028\x0b\x0c\ud800")
-    once.encode()   # no lone surrogate is left
+    once.encode()  # no lone surrogate is left
 
 
 def test_all_line_ends_become_lf():

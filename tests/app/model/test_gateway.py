@@ -13,7 +13,10 @@ from app.model.gateway import Call, Parameters, Route
 from app.model.prices import Price
 from evals.upstream import Upstream
 
-MESSAGES = [Message("system", "Answer."), Message("user", '<passage n="1" title="" heading="">\nLogs are kept for 365 days and then deleted.\n</passage>')]
+MESSAGES = [
+    Message("system", "Answer."),
+    Message("user", '<passage n="1" title="" heading="">\nLogs are kept for 365 days and then deleted.\n</passage>'),
+]
 TEXT = "Logs are kept for 365 days and then deleted [1]."
 LIMITS = CallSettings(first_token_s=1.0, between_tokens_s=1.0, total_s=4.0)
 
@@ -89,7 +92,7 @@ async def test_a_stream_that_broke_off_is_never_a_finished_answer(provider: Upst
 
     assert isinstance(await failure_of(one, stream=True), ModelBadResponse)
     assert one.usage.estimated
-    assert one.usage.completion_tokens > 0   # what came was generated, and will be charged
+    assert one.usage.completion_tokens > 0  # what came was generated, and will be charged
 
 
 async def test_silence_between_tokens_is_a_timeout(provider: Upstream):
@@ -105,7 +108,9 @@ async def test_a_slow_drip_ends_at_the_total_deadline(provider: Upstream, stream
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("behaviour", ["nousage", "zero", "negative", "absurd"])
-async def test_a_usage_that_is_missing_or_can_not_be_true_is_counted_here_and_marked(provider: Upstream, behaviour: str, stream: bool):
+async def test_a_usage_that_is_missing_or_can_not_be_true_is_counted_here_and_marked(
+    provider: Upstream, behaviour: str, stream: bool
+):
     one = call(provider, behaviour)
 
     await text_of(one, stream=stream)
@@ -180,7 +185,7 @@ def test_the_worst_case_is_never_below_what_is_used(provider: Upstream):
     price = Price("m", date(2026, 1, 1), Decimal(1), Decimal(2))
 
     one = call(provider, "fine")
-    one._reached = True   # as if it had been sent: now its prompt counts
+    one._reached = True  # as if it had been sent: now its prompt counts
     one._text = ["word "] * 100
 
     used = one.usage

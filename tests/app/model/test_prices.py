@@ -26,7 +26,7 @@ def price(input: str, output: str) -> Price:
 def test_cost_is_whole_nano_dollars():
     assert price("0.15", "0.6").cost(812, 24) == 812 * 150 + 24 * 600
     assert price("0", "0").cost(10**9, 10**9) == 0
-    assert price("0.0001", "0").cost(1, 0) == 1   # a tenth of a nano-dollar counts as one, never as nothing
+    assert price("0.0001", "0").cost(1, 0) == 1  # a tenth of a nano-dollar counts as one, never as nothing
 
 
 @given(st.integers(0, 10**7), st.integers(0, 10**7), st.decimals("0", "1000", places=4), st.decimals("0", "1000", places=4))
@@ -50,7 +50,10 @@ def test_a_model_without_a_price_is_refused_with_the_command_that_sets_one(tmp_p
 
 
 def test_the_row_in_force_is_the_newest_that_has_begun(tmp_path: Path):
-    rows = book(tmp_path, "models:\n  m:\n    - {since: 2026-05-01, input: 2, output: 4}\n    - {since: 2026-01-01, input: 1, output: 2}\n    - {since: 2027-01-01, input: 9, output: 9}\n")
+    rows = book(
+        tmp_path,
+        "models:\n  m:\n    - {since: 2026-05-01, input: 2, output: 4}\n    - {since: 2026-01-01, input: 1, output: 2}\n    - {since: 2027-01-01, input: 9, output: 9}\n",
+    )
 
     assert rows.price("m", TODAY).input == 2
     assert rows.price("m", date(2026, 2, 1)).input == 1
@@ -75,7 +78,17 @@ def test_a_price_that_can_not_be_is_refused(tmp_path: Path, wrong: str):
         book(tmp_path).set("m", input=Decimal(wrong), output=Decimal(1), since=TODAY)
 
 
-@pytest.mark.parametrize("text", ["[]", "models: 3", "models: {m: [{since: 2026-01-01, input: 1}]}", "models: {m: [{since: x, input: 1, output: 1}]}", "models: {m: [{since: 2026-01-01, input: cheap, output: 1}]}", "{"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "models: 3",
+        "models: {m: [{since: 2026-01-01, input: 1}]}",
+        "models: {m: [{since: x, input: 1, output: 1}]}",
+        "models: {m: [{since: 2026-01-01, input: cheap, output: 1}]}",
+        "{",
+    ],
+)
 def test_a_malformed_book_stops_everything_rather_than_price_nothing(tmp_path: Path, text: str):
     with pytest.raises(Misconfigured):
         book(tmp_path, text).price("m")

@@ -121,7 +121,11 @@ def test_money_that_is_not_whole_is_refused_by_sqlite(tmp_path: Path):
     engine = open_engine(f"sqlite:///{tmp_path / 'x.db'}")
     migrate(engine)
     with transaction(engine) as session:
-        session.execute(text("INSERT INTO answers (tenant, id, collection, status, cost_nano, prompt_tokens, completion_tokens, estimated, timings, created_at) VALUES ('t', 'a', 'c', 'running', 0, 0, 0, 0, '{}', '2026-01-01')"))
+        session.execute(
+            text(
+                "INSERT INTO answers (tenant, id, collection, status, cost_nano, prompt_tokens, completion_tokens, estimated, timings, created_at) VALUES ('t', 'a', 'c', 'running', 0, 0, 0, 0, '{}', '2026-01-01')"
+            )
+        )
     row = "INSERT INTO model_calls (tenant, id, answer_id, purpose, model, attempt, state, reserved_nano, cost_nano, prompt_tokens, completion_tokens, cached_tokens, estimated, price, created_at) VALUES ('t', :id, 'a', 'p', 'm', 1, 'pending', 0, :cost, 0, 0, 0, 0, 'p', '2026-01-01')"
 
     for wrong in (1.5, -1):
