@@ -93,6 +93,7 @@ def show(collection: str, as_json: bool) -> None:
 def verify(collection: str, as_json: bool) -> None:
     """Compare every file of the published snapshot with its hash, and its content with itself."""
     root = terminal.settings().indexes_dir
+    terminal.run(lambda: snapshot.folder_of(root, collection))
     faults: list[str] = []
     try:
         faults = list(snapshot.verify(snapshot.open_current(root, collection)))

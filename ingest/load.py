@@ -2,12 +2,13 @@
 
 import fnmatch
 import json
-import os
+import re
+import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from app.core.errors import DocumentRefused
 from ingest.parse import sniff
@@ -47,6 +48,11 @@ class Skipped:
 
 Found = Item | Refused | Skipped
 
+_UNSAFE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_LONGEST_URI = 2_000
+_AT_ONCE = 1 << 20
+"""Bytes read at once of a row that is too long to be kept."""
+
 
 def read(path: Path, *, source: str | None, exclude: Sequence[str], max_bytes: int) -> Iterator[Found]:
     """Yield every file below ``path`` as an item, a refusal or a skip, in sorted order; never the whole corpus at once.
@@ -59,7 +65,7 @@ def read(path: Path, *, source: str | None, exclude: Sequence[str], max_bytes: i
     """
     path = path.resolve()
     root = path if path.is_dir() else path.parent
-    name = source or root.name
+    name = _shown(source or root.name)
     seen: set[str] = set()
     for found in _walk(root, exclude) if path.is_dir() else _one(path, exclude):
         if isinstance(found, Skipped | Refused):
@@ -79,31 +85,45 @@ def read(path: Path, *, source: str | None, exclude: Sequence[str], max_bytes: i
             yield item
 
 
-def _walk(folder: Path, exclude: Sequence[str]) -> Iterator[Path | Skipped | Refused]:
-    yield from _entries(folder, folder, exclude)
+def _walk(root: Path, exclude: Sequence[str]) -> Iterator[Path | Skipped | Refused]:
+    """Go through all folders, depth first, without recursion: a disk may nest deeper than Python's stack."""
+    open_folders = [iter([root])]
+    while open_folders:
+        folder = next(open_folders[-1], None)
+        if folder is None:
+            open_folders.pop()
+            continue
+        if folder != root:
+            kind = _kind(root, folder, exclude)
+            if kind != "folder":
+                yield folder if kind == "file" else kind
+                continue
+        try:
+            open_folders.append(iter(sorted(folder.iterdir(), key=lambda path: path.name)))
+        except OSError as error:
+            yield Refused(_below(root, folder), None, "unreadable", f"The folder can't be read: {error.strerror}.")
 
 
-def _entries(root: Path, folder: Path, exclude: Sequence[str]) -> Iterator[Path | Skipped | Refused]:
+def _kind(root: Path, path: Path, exclude: Sequence[str]) -> Literal["file", "folder"] | Skipped | Refused:
+    """Tell whether to read a path, to go into it, or why neither."""
+    below = _below(root, path)
+    if rule := _rule(path.name, below, exclude):
+        return Skipped(below, rule)
+    if below != path.relative_to(root).as_posix():
+        return Refused(below, None, "unreadable", "Its name is not UTF-8, so no uri can name it. Rename it.")
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        yield Refused(_below(root, folder), None, "unreadable", f"The folder can't be read: {error.strerror}.")
-        return
-    for entry in entries:
-        path = Path(entry.path)
-        below = _below(root, path)
-        if rule := _rule(entry.name, below, exclude):
-            yield Skipped(below, rule)
-        elif entry.is_symlink() and not path.resolve().is_relative_to(root):
-            yield Skipped(below, "a link that leads outside the folder")
-        elif entry.is_symlink() and path.is_dir():
-            yield Skipped(below, "a link to a folder that is read by its own name")
-        elif entry.is_dir(follow_symlinks=False):
-            yield from _entries(root, path, exclude)
-        elif path.is_file() or entry.is_symlink():
-            yield path
-        else:
-            yield Skipped(below, "neither a file nor a folder")
+        if path.is_symlink():
+            if not path.resolve().is_relative_to(root):
+                return Skipped(below, "a link that leads outside the folder")
+            if path.is_dir():
+                return Skipped(below, "a link to a folder that is read by its own name")
+            return "file"
+        mode = path.lstat().st_mode
+    except (OSError, RuntimeError):  # RuntimeError: a link that leads to itself, before Python 3.13
+        return "file"  # reading it will fail too, and refuse it with its uri
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "file" if stat.S_ISREG(mode) else Skipped(below, "neither a file nor a folder")
 
 
 def _one(path: Path, exclude: Sequence[str]) -> Iterator[Path | Skipped | Refused]:
@@ -121,12 +141,21 @@ def _rule(name: str, below: str, exclude: Sequence[str]) -> str | None:
 
 
 def _below(root: Path, path: Path) -> str:
-    return path.relative_to(root).as_posix()
+    return _shown(path.relative_to(root).as_posix())
+
+
+def _shown(name: str) -> str:
+    """Return a name fit for a report or a uri: a disk's bytes that are no UTF-8 arrive as lone surrogates."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _file(path: Path, below: str, uri: str, rows: str, max_bytes: int) -> Iterator[Item | Refused]:
     try:
-        size = path.stat().st_size
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):  # a pipe would be waited for, a device never ends
+            yield Refused(below, uri, "unreadable", "It is no regular file. Save it as one.")
+            return
+        size = facts.st_size
         if size > max_bytes and path.suffix.lower() != ".jsonl":
             yield Refused(
                 below, uri, "too_large", f"It has {size:,} bytes; the limit is {max_bytes:,} (setting ingest.max_document_bytes)."
@@ -149,16 +178,21 @@ def _file(path: Path, below: str, uri: str, rows: str, max_bytes: int) -> Iterat
 def _rows(path: Path, below: str, base: str, max_bytes: int) -> Iterator[Item | Refused]:
     """Read one document a line; a bad line refuses itself alone."""
     found = False
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
+    number = 0
+    with path.open("rb") as file:
+        while line := file.readline(max_bytes + 1):  # a file without line ends must not come in whole
+            number += 1
             source = f"{below}:{number}"
+            if len(line) > max_bytes and not line.endswith(b"\n"):
+                found = True
+                while line and not line.endswith(b"\n"):
+                    line = file.readline(_AT_ONCE)
+                yield Refused(source, None, "too_large", f"The row has more than {max_bytes:,} bytes, the limit.")
+                continue
             raw = line.strip().removeprefix(b"\xef\xbb\xbf")
             if not raw:
                 continue
             found = True
-            if len(raw) > max_bytes:
-                yield Refused(source, None, "too_large", f"The row has {len(raw):,} bytes; the limit is {max_bytes:,}.")
-                continue
             try:
                 row = _row(raw)
                 uri = unicodedata.normalize("NFC", row.get("uri") or f"{base}#{row['_id']}")
@@ -181,6 +215,7 @@ def _row(raw: bytes) -> dict[str, Any]:
         raise DocumentRefused("metadata_invalid", "The row is not a JSON object.")
     if row.get("acl") is not None:
         raise DocumentRefused("acl_unsupported", "Rows with `acl` are refused until access lists work, so that none is ignored.")
+    row = {name: value for name, value in row.items() if value is not None or name not in ("uri", "title", "text", "_id")}
     for name in ("uri", "title", "text"):
         if not isinstance(row.get(name, ""), str):
             raise DocumentRefused("metadata_invalid", f"`{name}` is not a string.")
@@ -189,7 +224,13 @@ def _row(raw: bytes) -> dict[str, Any]:
         row["_id"] = str(identity)
     elif not isinstance(identity, str | None):
         raise DocumentRefused("metadata_invalid", "`_id` is neither a string nor a whole number.")
-    if not row.get("uri") and not row.get("_id"):
+    for name in ("uri", "_id"):
+        value = row.get(name) or ""
+        if _UNSAFE.search(value) or len(value) > _LONGEST_URI:
+            raise DocumentRefused("metadata_invalid", f"`{name}` is too long, or holds control characters or half a character.")
+        if not value.strip():
+            row.pop(name, None)
+    if "uri" not in row and "_id" not in row:
         raise DocumentRefused("metadata_invalid", "The row has neither `_id` nor `uri`.")
     if "text" not in row:
         raise DocumentRefused("metadata_invalid", "The row has no `text`.")

@@ -37,6 +37,12 @@ def admit(ask: Ask, limits: LimitSettings, count: TokenCounter) -> tuple[Ask, tu
             limit=limits.question_tokens,
         )
     turns = tuple(Message(turn.role, normalise(turn.content)) for turn in ask.messages)
+    if len(turns) > limits.history_messages:
+        raise InvalidRequest(
+            f"There are {len(turns):,} earlier turns; the limit is {limits.history_messages}. Send the last ones.",
+            errors=[{"field": "messages", "message": f"over {limits.history_messages} turns"}],
+            limit=limits.history_messages,
+        )
     if sum(count(turn.content) for turn in turns) > 4 * limits.question_tokens:
         raise InvalidRequest(
             "The earlier turns are too long. Send fewer of them.",

@@ -1,6 +1,11 @@
-"""Markdown (CommonMark, tables, front matter; MDX read for its text) -> blocks."""
+"""Markdown (CommonMark, tables, front matter; MDX read for its text) -> blocks.
 
+source ─ front matter ─▶ body ─ code lines kept aside ─▶ prose without markup ─ CommonMark ─▶ blocks
+"""
+
+import math
 import re
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,22 +18,34 @@ from ingest.parse import html
 from ingest.parse.blocks import Block, Text
 from ingest.parse.plain import decode, is_binary
 
-_FRONT = re.compile(r"\A(?:---|\+\+\+)[ \t]*\n(.*?\n)??(?:---|\+\+\+)[ \t]*(?:\n|\Z)", re.DOTALL)
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)")
-_MODULE = re.compile(
-    r"^(?:import\s+(?:[\w*{][^;]*?\s+from\s+)?['\"][^'\"]+['\"];?|export\s+(?:const|default|function|let)\b.*)\s*$"
-)
-_ADMONITION = re.compile(r"^[ \t]*:::+[ \t]*(?:[\w-]+)?[ \t]*(?:\[([^\]]*)\]|([^\n]*))$")
-_VALUE = r"(?:\"[^\"]*\"|'[^']*'|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|[^\s>\"'{]+)"
-_INLINE = re.compile(
-    rf"(?P<tag></?(?P<name>[A-Za-z][\w.:-]*)(?P<attributes>(?:\s+(?:[\w:@-]+(?:\s*=\s*{_VALUE})?|\{{[^}}]*\}}))*)\s*/?>|</?>)"
-    r"|(?P<code>(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))"
-    r"|(?P<expression>\{\s*/\*.*?\*/\s*\}|\{`(?P<template>[^`]*)`\}|\{\s*[\"'](?P<quoted>[^\"']*)[\"']\s*\})",
+_FRONT = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?\n)??\1[ \t]*(?:\n|\Z)", re.DOTALL)
+_MOST_FRONT = 100_000
+_KEY_LINE = re.compile(r"(?:[\w.-]+[ \t]*:(?:[ \t]|\Z)|[ \t]|#|-[ \t]|[\]}]|\Z)")
+_TITLE_LINE = re.compile(r"^title[ \t]*:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
+_IMPORT = re.compile(r"import\s+(?:[\w*{][^;'\"]*?\s+from\s+)?['\"][^'\"]+['\"];?\s*\Z")
+_EXPORT = re.compile(
+    r"export\s+(?:(?:const|let|var)\s+[\w${[][^=]*=.*|(?:default\s+)?(?:async\s+)?function\b.*\(.*|default\s+(?:[\w.]+;?|[({\[].*)"
+    r"|\{[^}]*\}(?:\s*from\s*['\"][^'\"]+['\"])?;?|\*\s+from\s+['\"][^'\"]+['\"];?)\s*\Z",
     re.DOTALL,
 )
-"""Whatever begins first wins: a component may hold backticks, a code span may hold tags."""
-_HEAD = re.compile(r"<head>.*?</head>", re.DOTALL | re.IGNORECASE)
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_MODULE_BEGINS = re.compile(r"(?:import\s+[\w*{'\"]|export\s+(?:const|let|var|default|async|function|[*{]))")
+_ADMONITION = re.compile(r"^[ \t]*:::+[ \t]*(?:[\w-]+)?[ \t]*(?:\[([^\]]*)\]|([^\n]*))$")
+_ALERT = re.compile(r"^((?:[ \t]*>)+[ \t]*)\[!(?:NOTE|TIP|IMPORTANT|WARNING|CAUTION)\][+-]?[ \t]*(.*)$", re.IGNORECASE)
+_IS_MDX = re.compile(
+    r"^ {0,3}(?:</?[A-Z][\w.]*(?:[\s/>]|$)|:::)|^(?:import\s.*['\"];?[ \t]*$|import\s*\{[^}]*\}\s*from\s|export\s+const\s+\w+\s*=)|\{/\*",
+    re.MULTILINE,
+)
+_VALUE = r"(?:\"[^\"]*\"|'[^']*'|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|[^\s>\"'{]+)"
+_TAG = re.compile(
+    rf"</?(?P<name>[A-Za-z][\w.:-]*)(?P<attributes>(?:\s+(?:[\w:@-]+(?:\s*=\s*{_VALUE})?|\{{[^}}]*\}}))*)\s*/?>|</?>"
+)
+_EXPRESSION = re.compile(r"\{`(?P<template>[^`]*)`\}|\{\s*(?P<mark>[\"'])(?P<quoted>[^\"'\n]*)(?P=mark)\s*\}")
+_REMARK = re.compile(r"\{\s*/\*")
+_NO_TEXT = re.compile(r"<(script|style)(?=[\s>])|(?m:^)<(head)>", re.IGNORECASE)
+"""``<head>`` only where it begins a line: prose that explains where a snippet goes names it without ticks."""
+_INTERESTING = re.compile(r"[`<{]")
+_TICKS = re.compile(r"`+")
+_PARAGRAPH_ENDS = re.compile(r"\n[ \t]*(?:\n|\Z)")
 _HTML = frozenset(
     "a abbr b blockquote br center cite code dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 hr i ins kbd li mark "
     "ol p pre q s samp section small span strong sub summary sup table tbody td tfoot th thead tr u ul".split()
@@ -47,71 +64,174 @@ def parse(raw: bytes) -> Text:
     source = decode(raw).lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     front, source = _front_matter(source)
     title = front.pop("title", "")
-    tokens = MarkdownIt("commonmark").enable("table").enable("strikethrough").parse(_plain_markdown(source))
+    reader = MarkdownIt("commonmark").enable("table").enable("strikethrough")
+    code = _code_lines(reader.parse(source))
+    mdx = bool(_IS_MDX.search("\n".join(line for number, line in enumerate(source.split("\n")) if number not in code)))
+    if mdx:  # it has no indented code: components and what they hold are indented
+        reader.disable("code")
+        code = _code_lines(reader.parse(source))
+    tokens = reader.parse(_plain_markdown(source, code, mdx=mdx))
     found = Text(list(_blocks(tokens)), str(title) if isinstance(title, str | int | float) else "", front)
     if not any(block.text.strip() for block in found.blocks):
         raise DocumentRefused("no_text", "The page holds nothing but its front matter or markup.")
     return found
 
 
+class _NoAliases(yaml.SafeLoader):
+    """YAML without ``*alias``: a page of a few lines could else grow to gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse what stands for something else."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        return super().compose_node(parent, index)
+
+
 def _front_matter(source: str) -> tuple[dict[str, Any], str]:
+    """Return the front matter's values that a filter can use, and the page behind it."""
     match = _FRONT.match(source)
-    if not match:
+    if not match or len(match[2] or "") > _MOST_FRONT:
         return {}, source
+    head, rest = match[2] or "", source[match.end() :]
     try:
-        values = yaml.safe_load(match[1] or "") or {}
-    except yaml.YAMLError:
-        return {}, source[match.end() :]  # a broken head is still no text of the page
+        # The loader is a SafeLoader; ruff knows only the name.
+        values = yaml.load(head, _NoAliases) if match[1] == "---" else tomllib.loads(head)  # noqa: S506
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: 2024-02-30 is no date; TOML's errors are of it too
+        if match[1] == "---" and not all(_KEY_LINE.match(line) for line in head.split("\n")):
+            return {}, source  # two rules around a paragraph, no front matter
+        named = _TITLE_LINE.search(head)  # `title: Cells: a guide` is a common slip, and no reason to lose the title
+        return ({"title": named[1].strip("\"'")} if named else {}), rest
+    if values is None:
+        return {}, rest
     if not isinstance(values, dict):
-        return {}, source  # two rules around a paragraph, no front matter
-    plain = (str, int, float, bool)
-    kept = {
-        str(name): value
-        if isinstance(value, plain) or (isinstance(value, list) and all(isinstance(v, plain) for v in value))
-        else str(value)
-        for name, value in values.items()
-        if value is not None
-    }
-    return kept, source[match.end() :]
+        return {}, source
+    return {str(name): plain for name, value in values.items() if (plain := _plain_value(value)) is not None}, rest
 
 
-def _plain_markdown(source: str) -> str:
-    """Take MDX out, outside of code: modules, components, expressions, admonition marks; their text stays."""
+def _plain_value(value: object) -> Any:
+    """Return a scalar or a list of scalars as JSON has it; None for anything deeper."""
+    if isinstance(value, list):
+        plain = [_plain_value(one) for one in value if not isinstance(one, list | dict)]
+        return [one for one in plain if one is not None] if len(plain) == len(value) else None
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, str | int | float):
+        return value
+    return None if value is None or isinstance(value, dict | set | tuple | bytes) else str(value)  # dates and times
+
+
+def _code_lines(tokens: list[Token]) -> set[int]:
+    """Return the numbers of the lines that are code, fences included."""
+    lines: set[int] = set()
+    for token in tokens:
+        if token.type in ("fence", "code_block") and token.map:
+            lines.update(range(*token.map))
+    return lines
+
+
+def _plain_markdown(source: str, code: set[int], *, mdx: bool) -> str:
+    """Take out what is no text, outside of code: modules, components, expressions, admonition marks; their text stays."""
     out: list[str] = []
     text: list[str] = []
-    fence = ""
-    for line in source.split("\n"):
-        mark = _FENCE.match(line)
-        if fence:
+    lines = source.split("\n")
+    number = 0
+    while number < len(lines):
+        line = lines[number]
+        if number in code:
+            if text:
+                out += _without_markup("\n".join(text), mdx=mdx).split("\n")
+                text = []
             out.append(line)
-            if mark and mark[1].startswith(fence) and not line.strip().strip(fence[0]):
-                fence = ""
-        elif mark:
-            out += _without_jsx("\n".join(text)).split("\n")
-            text = []
-            out.append(line)
-            fence = mark[1]
-        elif _MODULE.match(line):
+        elif mdx and _MODULE_BEGINS.match(line) and not "".join(text[-1:]).strip() and (size := _module(lines, number)):
+            number += size
             continue
         elif admonition := _ADMONITION.match(line):
             text += ["", (admonition[1] or admonition[2] or "").strip(), ""]
+        elif alert := _ALERT.match(line):
+            text.append(alert[1] + alert[2])
         else:
             text.append(line)
-    out += _without_jsx("\n".join(text)).split("\n")
+        number += 1
+    if text:
+        out += _without_markup("\n".join(text), mdx=mdx).split("\n")
     return "\n".join(out)
 
 
-def _without_jsx(text: str) -> str:
-    return _INLINE.sub(_kept, _COMMENT.sub("", _HEAD.sub("", text)))
+def _module(lines: list[str], first: int) -> int:
+    """Return how many lines the ``import`` or ``export`` that begins at ``first`` has; 0 when it is prose after all."""
+    last = first
+    while last + 1 < len(lines) and lines[last + 1].strip() and last - first < 200:
+        if _IMPORT.match("\n".join(lines[first : last + 1])) or _one_line_export(lines[first]):
+            break
+        last += 1
+    whole = "\n".join(lines[first : last + 1])
+    return last - first + 1 if _IMPORT.match(whole) or _EXPORT.match(whole) else 0
 
 
-def _kept(found: re.Match[str]) -> str:
-    """Return what stays of a code span (all), a tag (HTML's own) or an expression (its text)."""
-    if found["code"]:
-        return found["code"]
-    if found["tag"]:
-        return found["tag"] if found["name"] and found["name"] in _HTML and "{" not in (found["attributes"] or "") else ""
-    return found["template"] or found["quoted"] or ""
+def _one_line_export(line: str) -> bool:
+    """Whether an export opens no bracket that it does not close."""
+    return (
+        bool(_EXPORT.match(line))
+        and all(line.count(a) <= line.count(b) for a, b in ("()", "[]", "{}"))
+        and line.count("`") % 2 == 0
+    )
+
+
+def _without_markup(text: str, *, mdx: bool) -> str:
+    """Drop remarks, scripts and components. Whatever begins first wins: a component may hold ticks, a code span tags."""
+    out: list[str] = []
+    closed: dict[str, bool] = {}  # whether a closer is still ahead: looked for once, so that no input takes quadratic time
+    at = 0
+    while found := _INTERESTING.search(text, at):
+        start = found.start()
+        out.append(text[at:start])
+        end, kept = _markup(text, start, closed, mdx=mdx)
+        out.append(kept)
+        at = end
+    out.append(text[at:])
+    return "".join(out)
+
+
+def _markup(text: str, start: int, closed: dict[str, bool], *, mdx: bool) -> tuple[int, str]:
+    """Return the end of the markup that begins at ``start``, and what stays of it."""
+    if text[start] == "`":
+        ticks = _TICKS.match(text, start)
+        assert ticks
+        end = _code_span_end(text, ticks)
+        return end, text[start:end]
+    if text.startswith("<!--", start):
+        return _through(text, start, "-->", closed)
+    if dropped := _NO_TEXT.match(text, start):
+        return _through(text, start, f"</{(dropped[1] or dropped[2]).lower()}>", closed)
+    if mdx and _REMARK.match(text, start):
+        end, kept = _through(text, start, "*/", closed)
+        brace = re.compile(r"\s*\}").match(text, end) if not kept else None
+        return (brace.end(), "") if brace else (end, kept)
+    if mdx and (expression := _EXPRESSION.match(text, start)):
+        return expression.end(), expression["template"] or expression["quoted"] or ""
+    if mdx and (tag := _TAG.match(text, start)):
+        own = tag["name"] in _HTML and "{" not in (tag["attributes"] or "")
+        return tag.end(), tag[0] if own else ""
+    return start + 1, text[start]
+
+
+def _through(text: str, start: int, closer: str, closed: dict[str, bool]) -> tuple[int, str]:
+    """Return the end of what runs from ``start`` to ``closer``; when nothing closes it, it is text."""
+    if closed.get(closer, True):
+        end = re.compile(re.escape(closer), re.IGNORECASE).search(text, start)
+        if end:
+            return end.end(), ""
+        closed[closer] = False
+    return start + 1, text[start]
+
+
+def _code_span_end(text: str, ticks: re.Match[str]) -> int:
+    """Return the end of the code span that ``ticks`` open; of the ticks where nothing in the paragraph closes it."""
+    stop = _PARAGRAPH_ENDS.search(text, ticks.end())
+    for other in _TICKS.finditer(text, ticks.end(), stop.start() if stop else len(text)):
+        if other[0] == ticks[0]:
+            return other.end()
+    return ticks.end()
 
 
 def _blocks(tokens: list[Token]) -> Iterator[Block]:
@@ -173,7 +293,9 @@ def _inline(children: list[Token]) -> str:
         match token.type:
             case "text" | "code_inline":
                 parts.append(token.content)
-            case "softbreak" | "hardbreak":
+            case "softbreak":  # where an editor wrapped the line; a paragraph is one line, else its sentences would be cut
+                parts.append(" ")
+            case "hardbreak":
                 parts.append("\n")
             case "image":
                 parts.append(_inline(token.children or []))

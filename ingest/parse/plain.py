@@ -9,6 +9,7 @@ from ingest.parse.blocks import Block, Text
 
 _CONTROL = frozenset(range(32)) - {9, 10, 12, 13, 27}
 _CODE_PAGES = ["cp1252", "latin_1", "shift_jis", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp1251", "cp1250"]
+_PARAGRAPHS = re.compile(r"\n(?:[ \t]*\n)+|\f")
 _MOST_BAD = 0.01
 """Share of bytes that may be wrong in text that is else UTF-8."""
 
@@ -19,14 +20,8 @@ def parse(raw: bytes) -> Text:
     Raises:
         DocumentRefused: ``binary``, ``undecodable`` or ``empty``.
     """
-    text = decode(raw)
-    return Text(
-        [
-            Block(part)
-            for part in re.split(r"\n[ \t]*\n\s*?(?=\S|\Z)|\f", text.replace("\r\n", "\n").replace("\r", "\n"))
-            if part.strip()
-        ]
-    )
+    text = decode(raw).replace("\r\n", "\n").replace("\r", "\n")
+    return Text([Block(part) for part in _PARAGRAPHS.split(text) if part.strip()])
 
 
 def is_binary(raw: bytes) -> bool:

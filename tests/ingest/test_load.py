@@ -83,8 +83,8 @@ def test_rows_are_documents_of_their_own(tmp_path: Path):
     assert [(f.source, f.uri) for f in found_in(root) if isinstance(f, Item)] == [
         ("d.jsonl:1", "w/d.jsonl#a"), ("d.jsonl:3", "w/d.jsonl#7"), ("d.jsonl:4", "https://e.example/p"),
     ]  # fmt: skip
-    assert [f.uri for f in found_in(root / "d.jsonl") if isinstance(f, Item)][0] == "d.jsonl#a"
-    assert [f.uri for f in found_in(root, source="named") if isinstance(f, Item)][0] == "named/d.jsonl#a"
+    assert next(f.uri for f in found_in(root / "d.jsonl") if isinstance(f, Item)) == "d.jsonl#a"
+    assert next(f.uri for f in found_in(root, source="named") if isinstance(f, Item)) == "named/d.jsonl#a"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -180,10 +181,8 @@ def test_no_bytes_break_a_parser(tmp_path_factory, raw: bytes, suffix: str):
 
     for found in read(folder, source=None, exclude=(), max_bytes=10**6):
         if isinstance(found, Item):
-            try:
-                validate(parse(found))
-            except DocumentRefused as refused:
-                assert refused.reason
+            with suppress(DocumentRefused):
+                assert validate(parse(found)).text.strip()
 
 
 def test_a_title_is_cut_and_metadata_has_a_limit():

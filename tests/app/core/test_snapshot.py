@@ -87,9 +87,11 @@ def test_any_damaged_file_is_noticed(tmp_path: Path, which: int, damage: str):
     else:
         path.unlink()
 
-    with pytest.raises((IndexUnusable, AssertionError), match="damaged|text is missing"):
+    try:
         faults = list(snapshot.verify(snapshot.open_current(tmp_path, "docs")))
-        assert not faults, faults
+    except IndexUnusable as error:
+        faults = [error.message]
+    assert any("damaged" in fault for fault in faults)
 
 
 def test_a_current_that_names_no_snapshot_is_unusable(tmp_path: Path):
