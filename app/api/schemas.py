@@ -18,7 +18,7 @@ class Turn(Request):
     """An earlier turn of the conversation."""
 
     role: Literal["user", "assistant"]
-    content: Annotated[str, Field(max_length=100_000)]
+    content: Annotated[str, Field(max_length=20_000)]
 
 
 CollectionName = Annotated[str, Field(max_length=200, description="Name of a collection.")]
@@ -29,7 +29,7 @@ class AnswerRequest(Request):
 
     question: Annotated[str, Field(description="What to answer; at most 4,000 characters by default.")]
     collection: CollectionName = "docs"
-    messages: Annotated[tuple[Turn, ...], Field(max_length=1000, strict=False, description="Earlier turns, oldest first.")] = ()
+    messages: Annotated[tuple[Turn, ...], Field(max_length=200, strict=False, description="Earlier turns, oldest first.")] = ()
     filters: Annotated[dict[str, Any] | None, Field(description="Not supported yet: a request with filters is refused.")] = None
     user: Annotated[str | None, Field(max_length=200, description="Your user's id; keeps them on one arm.")] = None
     stream: bool = False
