@@ -24,7 +24,8 @@ def validate(parsed: Parsed) -> Parsed:
     if parsed.text.count("\ufffd") > _MOST_BROKEN * len(parsed.text):
         raise DocumentRefused("undecodable", "Too many characters of the document are broken. Save it as UTF-8.")
     try:
-        size = len(json.dumps(parsed.metadata, allow_nan=False))
+        # UnicodeEncodeError is a ValueError: half a character (a lone surrogate) could be stored nowhere.
+        size = len(json.dumps(parsed.metadata, allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise DocumentRefused("metadata_invalid", f"The metadata is not JSON: {error}.") from None
     if size > _MOST_METADATA:

@@ -9,7 +9,7 @@
 import re
 from collections.abc import Iterator
 
-IDENTITY = "sentences/1"
+IDENTITY = "sentences/2"
 """Part of the release: change it when the same text would be cut elsewhere."""
 
 MOST_WORDS = 100
@@ -317,8 +317,8 @@ def _end(text: str, start: int, *, final: bool) -> int | None:
     while True:
         event = _EVENT.search(text, at)
         where = event.start() if event else len(text)
-        if limit is not None and limit < where:
-            return _with_markers(text, limit, final=final)
+        if limit is not None and limit[0] <= where:  # every stop before it was looked at, so the order is that of the text
+            return _with_markers(text, limit[1], final=final)
         if event is None:
             return len(text.rstrip()) if final else None
         found, at = event[0], event.end()
@@ -332,25 +332,24 @@ def _end(text: str, start: int, *, final: bool) -> int | None:
                 return None
             if closed > at:
                 at = closed
-                limit = _limit(text, closed) if limit is not None and limit < closed else limit
+                limit = _limit(text, closed) if limit is not None and limit[0] < closed else limit
         else:
             end = _stop(text, start, where, at, final=final)
             if end is None or end > 0:
                 return end
 
 
-def _limit(text: str, start: int) -> int | None:
-    """Return where a run without a stop has to be cut; None while it is short enough."""
+def _limit(text: str, start: int) -> tuple[int, int] | None:
+    """Return where a run without a stop becomes too long, and where to cut it then; None while it is short enough."""
     line = text.find("\n", start, start + _MOST_CHARS + 1)
     stop = line if line >= 0 else min(len(text), start + _MOST_CHARS + 1)
-    words = 0
-    for word in re.finditer(r"\S+", text[start:stop]):
-        words += 1
-        if words > MOST_WORDS:
-            return _outside_brackets(text, start, _softly(text, start, start + word.start()))
+    for words, word in enumerate(re.finditer(r"\S+", text[start:stop])):
+        if words == MOST_WORDS:
+            long = start + word.start()
+            return long, _outside_brackets(text, start, _softly(text, start, long))
     if line < 0 and stop - start > _MOST_CHARS:
         space = text.rfind(" ", start, stop)
-        return _outside_brackets(text, start, space if space > start else stop - 1)
+        return stop - 1, _outside_brackets(text, start, space if space > start else stop - 1)
     return None
 
 
@@ -362,7 +361,7 @@ def _softly(text: str, start: int, hard: int) -> int:
 
 def _outside_brackets(text: str, start: int, cut: int) -> int:
     """Return a cut that splits no marker."""
-    opening = text.rfind("[", cut - 20, cut)
+    opening = text.rfind("[", max(start, cut - 20), cut)
     inside = opening > start and re.fullmatch(r"\[[\d\s,;–—-]*", text[opening:cut])
     cut = opening if inside else cut
     return len(text[start:cut].rstrip()) + start
@@ -401,7 +400,7 @@ def _stop(text: str, start: int, where: int, behind: int, *, final: bool) -> int
     end = closers.end() if closers else behind
     if end == len(text):
         return end if final else None
-    while loose := _LOOSE_CLOSER.match(text, end):
+    while stop[0] not in _CJK and (loose := _LOOSE_CLOSER.match(text, end)):
         if loose.end() == len(text) and not final:
             return None
         if loose[1] == '"' and text.count('"', start, where) % 2 == 0:
@@ -430,7 +429,7 @@ def _abbreviates(text: str, start: int, where: int, word: str, following: str) -
     """Whether the full stop behind ``word`` belongs to the word."""
     if where > start and text[where - 1].isspace():  # "word . Next": tokenised text keeps the stop of an abbreviation on it
         return _NUMBER_FIRST.fullmatch(text, start, where) is not None and where - start < 5
-    if _NUMBER_FIRST.fullmatch(text, start, where) or _NUMBERED.search(text, max(start, where - 20), where):
+    if _NUMBER_FIRST.fullmatch(text, start, where) or _NUMBERED.search(text[max(start, where - 20) : where]):
         return True  # "7. Title", "Step 2. Press"
     plain, bare = word.lower(), following.lstrip(_OPENERS)
     if plain in _BEFORE_MORE:

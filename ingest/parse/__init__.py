@@ -11,19 +11,19 @@ from typing import Any, Protocol
 
 from app.core.errors import DocumentRefused
 from app.core.text import normalise
-from app.core.types import Heading
 from ingest.parse import html, markdown, pdf, plain
 from ingest.parse.blocks import Parsed, Text, assemble
 
 __all__ = ["IDENTITY", "Parsed", "parse", "sniff"]
 
-_PARSERS: dict[str, Callable[[bytes], Text]] = {
-    ".md": markdown.parse,
-    ".html": html.parse,
-    ".pdf": pdf.parse,
-    ".txt": plain.parse,
+_PARSERS: dict[str, tuple[str, Callable[[bytes], Text]]] = {
+    ".md": ("markdown/2", markdown.parse),
+    ".html": ("html/2", html.parse),
+    ".pdf": ("pdf/2", pdf.parse),
+    ".txt": ("plain/2", plain.parse),
 }
-"""A new format is a line here, and its suffixes below."""
+"""Kind -> who reads it, under the name that changes when the same bytes give another text. A new format is a line here, and its
+suffixes below."""
 
 _SUFFIXES = {
     ".md": ".md", ".markdown": ".md", ".mdx": ".md",
@@ -32,13 +32,17 @@ _SUFFIXES = {
     ".txt": ".txt", ".text": ".txt", ".log": ".txt", ".rst": ".txt", "": ".txt",
 }  # fmt: skip
 
-IDENTITY = "blocks/1 markdown/1 html/1 pdf/1 plain/1 jsonl/1"
+_ROWS = "jsonl/1"
+
+IDENTITY = " ".join(["blocks/2", *(name for name, _ in _PARSERS.values()), _ROWS])
 """Part of a document's fingerprint: a parser that changes reads everything again."""
 
 _FORMATS = "Markdown, HTML, plain text, PDF and JSONL"
 _LATER = frozenset(".docx .pptx .xlsx .epub .eml .ipynb .csv .doc .ppt .xls .odt .rtf .msg".split())
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_MARKUP = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
+_MARKUP = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
+)
 
 
 class HasBytes(Protocol):
@@ -74,6 +78,8 @@ def sniff(raw: bytes, suffix: str) -> str:
     if suffix in _LATER:
         raise DocumentRefused("unsupported_type", f"Files of type {suffix} can't be read yet. Readable are {_FORMATS}.")
     if suffix == ".pdf":
+        if b"%PDF-" in raw[:1024] and not _MARKUP.match(raw[:4096]):
+            return ".pdf"  # junk before the header is common, and every reader forgives it
         kind = "an HTML page" if _MARKUP.match(raw[:4096]) else "something else"
         raise DocumentRefused("corrupt", f"The file is named .pdf and is {kind}. Fetch it again.")
     if raw.startswith((_ZIP, _OLE)):
@@ -100,11 +106,13 @@ def parse(item: HasBytes) -> Parsed:
     Raises:
         DocumentRefused: It can't be read; the reason is one of the contract's codes.
     """
-    stem = re.sub(r"\.[A-Za-z0-9]{1,8}$", "", item.uri.rpartition("/")[2].rpartition("#")[2])
+    last = item.uri.rstrip("/").rpartition("/")[2] or item.uri
     if item.row is not None:
-        return _row(item.row, stem)
+        return _row(item.row, str(item.row.get("_id") or last))
+    stem = re.sub(r"\.[A-Za-z0-9]{1,8}$", "", last) or last
+    name, read = _PARSERS[item.suffix]
     try:
-        return assemble(_PARSERS[item.suffix](item.raw), fallback=stem)
+        return assemble(read(item.raw), fallback=stem, parser=name)
     except DocumentRefused:
         raise
     except Exception as error:  # a parser's bug on one file must not stop the others; the file is named
@@ -121,5 +129,5 @@ def _row(row: dict[str, Any], stem: str) -> Parsed:
     except (TypeError, ValueError) as error:
         raise DocumentRefused("metadata_invalid", f"The row's metadata is not JSON: {error}.") from None
     text = normalise(row["text"]).strip("\n")
-    headings: tuple[Heading, ...] = ()
-    return Parsed(" ".join(normalise(row.get("title") or stem).split()) or stem, text, headings, (), metadata)
+    title = " ".join(normalise(row.get("title") or "").split())
+    return Parsed(title or stem, text, (), (), metadata, _ROWS)

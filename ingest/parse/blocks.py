@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.core.text import normalise
+from app.core.text import normalise, visible
 from app.core.types import Heading
 
 
@@ -38,14 +38,17 @@ class Parsed:
     headings: tuple[Heading, ...]
     pages: tuple[int, ...]
     metadata: dict[str, Any]
+    parser: str = field(default="", compare=False)
+    """Who read it, such as ``markdown/2``; says nothing about what was read."""
 
 
-def assemble(found: Text, *, fallback: str) -> Parsed:
+def assemble(found: Text, *, fallback: str, parser: str) -> Parsed:
     """Join blocks into the text. Each block is normalised first, so that the offsets count what is stored.
 
     Args:
         found: What a parser found.
         fallback: The title of a document that has none.
+        parser: The identity of who found it.
     """
     parts: list[str] = []
     headings: list[Heading] = []
@@ -70,5 +73,7 @@ def assemble(found: Text, *, fallback: str) -> Parsed:
         length += len(text)
     whole = "".join(parts)
     first = next((heading.title for heading in headings if heading.level == 1), "")
-    title = " ".join(normalise(found.title).split()) or first or fallback
-    return Parsed(title, whole, tuple(headings), tuple(min(page, max(len(whole) - 1, 0)) for page in pages), found.metadata)
+    named = " ".join(normalise(found.title).split())
+    title = next((title for title in (named, first) if visible(title)), fallback)
+    starts = tuple(min(page, len(whole)) for page in pages)  # pages without text at the end begin behind the last character
+    return Parsed(title, whole, tuple(headings), starts, found.metadata, parser)

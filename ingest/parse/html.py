@@ -95,7 +95,7 @@ class _Walk:
         elif tag == "br":
             self._inline.append("\n")
         elif depth > _DEEPEST:
-            self._inline.append(node.text(separator=" "))
+            self._inline.append(_text(node))
         elif tag == "pre":
             self.flush()
             self.blocks.append(Block(_text(node, raw=True)))
@@ -158,7 +158,8 @@ class _Walk:
                 first = False
 
 
-_STRUCTURE = "table, h1, h2, h3, h4, h5, h6, pre"
+_STRUCTURE = "table, h1, h2, h3, h4, h5, h6"
+"""What no cell of data holds."""
 
 
 def _rows_of(table: LexborNode) -> list[LexborNode]:

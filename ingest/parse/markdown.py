@@ -32,14 +32,14 @@ _MODULE_BEGINS = re.compile(r"(?:import\s+[\w*{'\"]|export\s+(?:const|let|var|de
 _ADMONITION = re.compile(r"^[ \t]*:::+[ \t]*(?:[\w-]+)?[ \t]*(?:\[([^\]]*)\]|([^\n]*))$")
 _ALERT = re.compile(r"^((?:[ \t]*>)+[ \t]*)\[!(?:NOTE|TIP|IMPORTANT|WARNING|CAUTION)\][+-]?[ \t]*(.*)$", re.IGNORECASE)
 _IS_MDX = re.compile(
-    r"^ {0,3}(?:</?[A-Z][\w.]*(?:[\s/>]|$)|:::)|^(?:import\s.*['\"];?[ \t]*$|import\s*\{[^}]*\}\s*from\s|export\s+const\s+\w+\s*=)|\{/\*",
+    r"^ {0,3}(?:</?[A-Z][\w.]*(?:[\s/>]|$)|:::)|^(?:import\s.*['\"];?[ \t]*$|import\s*\{[^}]{0,2000}\}\s*from\s|export\s+const\s+\w+\s*=)|\{/\*",
     re.MULTILINE,
 )
 _VALUE = r"(?:\"[^\"]*\"|'[^']*'|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|[^\s>\"'{]+)"
 _TAG = re.compile(
     rf"</?(?P<name>[A-Za-z][\w.:-]*)(?P<attributes>(?:\s+(?:[\w:@-]+(?:\s*=\s*{_VALUE})?|\{{[^}}]*\}}))*)\s*/?>|</?>"
 )
-_EXPRESSION = re.compile(r"\{`(?P<template>[^`]*)`\}|\{\s*(?P<mark>[\"'])(?P<quoted>[^\"'\n]*)(?P=mark)\s*\}")
+_EXPRESSION = re.compile(r"\{`(?P<template>[^`]{0,5000})`\}|\{\s*(?P<mark>[\"'])(?P<quoted>[^\"'\n]*)(?P=mark)\s*\}")
 _REMARK = re.compile(r"\{\s*/\*")
 _NO_TEXT = re.compile(r"<(script|style)(?=[\s>])|(?m:^)<(head)>", re.IGNORECASE)
 """``<head>`` only where it begins a line: prose that explains where a snippet goes names it without ticks."""
@@ -65,12 +65,16 @@ def parse(raw: bytes) -> Text:
     front, source = _front_matter(source)
     title = front.pop("title", "")
     reader = MarkdownIt("commonmark").enable("table").enable("strikethrough")
-    code = _code_lines(reader.parse(source))
+    tokens = reader.parse(source)
+    code = _code_lines(tokens)
     mdx = bool(_IS_MDX.search("\n".join(line for number, line in enumerate(source.split("\n")) if number not in code)))
     if mdx:  # it has no indented code: components and what they hold are indented
         reader.disable("code")
-        code = _code_lines(reader.parse(source))
-    tokens = reader.parse(_plain_markdown(source, code, mdx=mdx))
+        tokens = reader.parse(source)
+        code = _code_lines(tokens)
+    plain = _plain_markdown(source, code, mdx=mdx)
+    if plain != source:
+        tokens = reader.parse(plain)
     found = Text(list(_blocks(tokens)), str(title) if isinstance(title, str | int | float) else "", front)
     if not any(block.text.strip() for block in found.blocks):
         raise DocumentRefused("no_text", "The page holds nothing but its front matter or markup.")

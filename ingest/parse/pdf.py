@@ -12,7 +12,13 @@ from ingest.parse.blocks import Block, Text
 _LIGATURES = {ord(char): unicodedata.normalize("NFKC", char) for char in "ﬀﬁﬂﬃﬄﬅﬆ"}
 _HYPHENATED = re.compile("\ufffe\\s*|\u00ad\\s*\n\\s*")
 _MOST_PAGES = 20_000
-_JUNK_TITLE = re.compile(r"untitled|microsoft word|\.(?:docx?|pdf|tex|indd)$", re.IGNORECASE)
+_FULL = 0.75
+"""Share of the page's widest lines that a line must reach to have been broken by the margin."""
+_NARROWEST = 40
+"""Characters; where no line is longer, the lines are a list or a table."""
+_BULLET = re.compile(r"[-*•◦‣▪–—]\s|\(?(?:\d{1,3}|[a-zA-Z])[.)]\s")
+_NUMBERING = re.compile(r"\A(?:\d+(?:\.\d+)*\.?|[IVXLC]+\.)\s+")
+_JUNK_TITLE = re.compile(r"untitled|\(?(?:anonymous|unspecified)\)?\Z|microsoft word|\.(?:docx?|pdf|tex|indd)$", re.IGNORECASE)
 
 
 def parse(raw: bytes) -> Text:
@@ -63,19 +69,38 @@ def _page(text: str, number: int, titles: list[tuple[int, str]]) -> list[Block]:
     """Cut a page at the outline's titles, where they stand on lines of their own."""
     blocks = [Block("", page=number)]
     wanted = {_key(title): level for level, title in titles}
+    lines = [line.strip() for line in text.split("\n")]
+    lengths = sorted(len(line) for line in lines if line)
+    width = lengths[len(lengths) * 9 // 10] if lengths else 0
     paragraph: list[str] = []
-    for line in text.split("\n"):
-        level = wanted.pop(_key(line), 0) if wanted else 0
+    before = ""
+    for line in lines:
+        level = (wanted.pop(_key(line), 0) or wanted.pop(_key(_NUMBERING.sub("", line)), 0)) if wanted else 0
         if level:
             blocks += [Block("\n".join(paragraph)), Block(line, level=level)]
             paragraph = []
-        elif not line.strip():
+        elif not line:
             blocks.append(Block("\n".join(paragraph)))
             paragraph = []
+        elif paragraph and _goes_on(before, line, width):
+            paragraph[-1] += " " + line
         else:
-            paragraph.append(line.rstrip())
+            paragraph.append(line)
+        before = line
     blocks.append(Block("\n".join(paragraph)))
     return [block for block in blocks if block.page or block.text.strip()]
+
+
+def _goes_on(line: str, following: str, width: int) -> bool:
+    """Whether only the margin parts two lines. Sentences must come whole; the rows of a table must stay apart."""
+    if len(line) < _FULL * width or width < _NARROWEST or _BULLET.match(following):
+        return False
+    return following[0].islower() or (_is_prose(line) and _is_prose(following))
+
+
+def _is_prose(line: str) -> bool:
+    words = line.split()
+    return len(words) >= 6 and sum(any(char.isdigit() for char in word) for word in words) <= 0.2 * len(words)
 
 
 def _outline(document: pypdfium2.PdfDocument) -> dict[int, list[tuple[int, str]]]:

@@ -21,7 +21,7 @@ def covered(text: str, ranges: list[tuple[int, int]]) -> None:
 
 
 pieces_of_text = st.lists(
-    st.sampled_from(["word ", "unbelievably ", "\n\n", "\n", "A sentence ends. ", "数据", "😀", "x" * 300, "- item\n", "a | b\n", "# ", " \t", "3.5 ", "```\ncode\n```\n"]),
+    st.sampled_from(["word ", "unbelievably ", "\n\n", "\n", "A sentence ends. ", "数据", "😀", "x" * 300, "- item\n", "a | b\n", "# ", " \t", "3.5 ", "```\ncode\n```\n", "y" * 9000, " " * 5000, "a," * 3000]),
     max_size=60,
 ).map("".join)  # fmt: skip
 
@@ -70,6 +70,40 @@ def test_a_long_title_takes_twelve_pieces_at_most(embedder: Embedder):
 
     assert text == "word " * 11 + "word\nbody"
     assert embedded_text("", "body", embedder.pieces.offsets) == "body"
+
+
+def test_a_word_without_end_is_cut(embedder: Embedder):
+    text = "x" * 300_000  # one unknown piece to the tokenizer, so no count of pieces stops it
+
+    ranges = chunk(text, [], "T", tokenize=embedder.pieces.offsets)
+
+    covered(text, ranges)
+    assert max(end - start for start, end in ranges) <= 4_000
+
+
+def test_a_limit_without_room_is_refused(embedder: Embedder):
+    with pytest.raises(ValueError, match="at least 32"):
+        chunk("Text.", [], "T", tokenize=embedder.pieces.offsets, limit=16)
+
+
+def test_a_long_paragraph_is_cut_at_the_same_sentences_as_a_short_one(embedder: Embedder):
+    sentence = "The audit log keeps what everybody did for a whole year. "
+    text = (sentence * 1500).strip()  # several windows of the search for sentences
+
+    ranges = chunk(text, [], "", tokenize=embedder.pieces.offsets, limit=100)
+
+    covered(text, ranges)
+    assert all(text[start:end].startswith("The") and text[start:end].endswith("year.") for start, end in ranges)
+
+
+@pytest.mark.slow
+def test_text_without_a_stop_or_a_space_takes_seconds(embedder: Embedder):
+    text = "ab," * 300_000
+    began = time.perf_counter()
+
+    covered(text, chunk(text, [], "T", tokenize=embedder.pieces.offsets))
+
+    assert time.perf_counter() - began < 15  # looking ahead through the whole text for each sentence took twenty and more
 
 
 @pytest.mark.slow
