@@ -19,14 +19,14 @@ RUN /tools/bin/uv build --wheel --python /venv/bin/python --require-hashes --bui
  && /tools/bin/uv pip install --python /venv/bin/python --no-deps dist/*.whl
 # The embedder is exported once, here: a new `home` volume begins with it.
 WORKDIR /
-RUN HF_HUB_OFFLINE=1 /venv/bin/python -c "from pathlib import Path; from app.core.embed import ensure_onnx, find_embedder; ensure_onnx(find_embedder('minilm'), Path('/export'))"
+RUN HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1 /venv/bin/python -c "from pathlib import Path; from app.core.embed import ensure_onnx, find_embedder; ensure_onnx(find_embedder('minilm'), Path('/export'))"
 
 FROM python:3.11-slim
 RUN useradd --uid 10001 --create-home --home-dir /srv citewell \
  && install -d -o 10001 -g 10001 /srv/home /srv/indexes
 COPY --from=build /venv /venv
 COPY --from=build --chown=10001:10001 /export /srv/home/cache
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false \
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false \
     CITEWELL_HOME=/srv/home CITEWELL_INDEXES_DIR=/srv/indexes
 # Not /app: a working folder of that name would look like the package.
 WORKDIR /srv

@@ -1,5 +1,6 @@
 """Fixtures that many tests share: settings that touch nothing outside a test, a small corpus, a running server."""
 
+import asyncio
 import fcntl
 import os
 import tempfile
@@ -8,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from app.core.config import Settings, load_settings
+from app.core.config import CallSettings, Settings, load_settings
 from app.core.embed import Embedder, ensure_onnx, find_embedder
+from app.core.types import Message
+from app.model import gateway
+from app.model.gateway import Call, Parameters, Route
 from evals import upstream as fake
 from ingest.build import build
 from tests import postgres
@@ -83,9 +87,19 @@ def write_documents(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def provider() -> Iterator[fake.Upstream]:
-    """A fake provider on loopback."""
+    """A fake provider on loopback, called once each way: LiteLLM's first call imports for seconds, past a test's deadline."""
     with fake.running() as running:
+        asyncio.run(_warm(running))
         yield running
+
+
+async def _warm(provider: fake.Upstream) -> None:
+    for stream in (False, True):
+        route = Route("openai/fake", "openai/fake", provider.url(), "sk-none")
+        call = Call(route, Parameters(0.0, 10, 1), [Message("user", "hello")], CallSettings())
+        async for _ in call.pieces(stream=stream):
+            pass
+    await gateway.close()
 
 
 @pytest.fixture(scope="session")

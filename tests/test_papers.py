@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
+import sys
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -163,6 +165,19 @@ def test_every_dependency_has_its_line_with_its_licence():
     assert {name for name in rows if name not in ("package", "---")} >= wanted
     for group in project["dependency-groups"]["dev"]:
         assert re.match(r"[A-Za-z0-9-]+", group)[0] in text, group  # type: ignore[index]
+
+
+def test_a_dependency_that_would_call_home_is_silenced(tmp_path: Path, cache_dir: Path):
+    """Where CI is set onnxruntime is quiet by itself, so it is looked at as a user runs it, with a home folder of its own."""
+    env = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    code = "import sys; from pathlib import Path; from app.core.embed import Embedder, find_embedder; Embedder(find_embedder('minilm'), cache_dir=Path(sys.argv[1]))(['x'])"
+    subprocess.run(
+        [sys.executable, "-c", code, str(cache_dir)], env={**env, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}, check=True
+    )
+
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not left, "onnxruntime keeps a device id and a queue of telemetry: set ORT_DISABLE_TELEMETRY=1 before it is imported"
+    assert "ORT_DISABLE_TELEMETRY=1" in DOCKERFILE
 
 
 # ------------------------------------------------------------------------------------------ the handbook

@@ -18,7 +18,7 @@ MESSAGES = [
     Message("user", '<passage n="1" title="" heading="">\nLogs are kept for 365 days and then deleted.\n</passage>'),
 ]
 TEXT = "Logs are kept for 365 days and then deleted [1]."
-LIMITS = CallSettings(first_token_s=1.0, between_tokens_s=1.0, total_s=4.0)
+LIMITS = CallSettings(first_token_s=2.0, between_tokens_s=2.0, total_s=6.0)
 
 
 def call(provider: Upstream, behaviour: str, limits: CallSettings = LIMITS) -> Call:
