@@ -15,6 +15,7 @@ STAMP := $(VENV)/.stamp-$(shell cat $(LOCK) pyproject.toml Makefile 2>/dev/null 
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 export PYTHONUNBUFFERED := 1
+export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help setup demo test check lint format evals bench soak lock smollm2 openapi wheel clean
 
@@ -36,8 +37,10 @@ $(STAMP):
 
 demo: setup           ## Ingest the handbook, ask it a question, serve on http://127.0.0.1:8000 (ONESHOT=1 stops after the answers)
 	@$(BIN)/citewell ingest docs/handbook --collection docs
-	@echo; $(BIN)/citewell ask "How long does a running server take to notice a new snapshot?"
-	@echo; $(BIN)/citewell ask "Which football team won the cup in 1987?"
+	@echo; echo "> How long does a running server take to notice a new snapshot?"
+	@$(BIN)/citewell ask "How long does a running server take to notice a new snapshot?"
+	@echo; echo "> Which football team won the cup in 1987?"
+	@$(BIN)/citewell ask "Which football team won the cup in 1987?"
 ifndef ONESHOT
 	@echo; $(BIN)/citewell serve
 endif

@@ -122,7 +122,7 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
                             telemetry.FIRST_DELTA_SECONDS.observe(time.perf_counter() - started)
                         yield add(event)
             finally:
-                _book(call, run.attempts[-1], price.cost(call.usage.prompt_tokens, call.usage.completion_tokens))
+                _book(call, run.attempts[-1], price.cost(call.usage.prompt_tokens, call.usage.completion_tokens), run.timings)
         else:
             run.status, run.abstained_because = "abstained", "nothing_relevant"
             yield add(events.delta(serving.prompt.front.abstain))
@@ -140,6 +140,7 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
             await _undisturbed(record.close, using.engine, run, body=orjson.dumps(body).decode())
         yield add(Event("answer.completed", {"answer": body}))
     except CitewellError as failed:
+        telemetry.log.warning("answer", outcome=failed.code, detail=failed.detail or failed.message)
         problem = failed
     except GeneratorExit:  # nobody listens any more
         await _close(using, run, "cancelled", None)
@@ -198,7 +199,7 @@ async def _units(call: Call, run: Run) -> AsyncGenerator[str, None]:
     segmenter = Segmenter()
     async with aclosing(call.pieces(stream=run.ask.stream)) as pieces:
         while True:
-            with step("model", run.timings, model=call.route.name) if not run.ask.stream else _timed(run.timings):
+            with _timed(run.timings):
                 piece = await anext(pieces, None)
             for unit in segmenter.finish() if piece is None else segmenter.feed(piece):
                 yield unit
@@ -207,7 +208,7 @@ async def _units(call: Call, run: Run) -> AsyncGenerator[str, None]:
 
 
 class _timed:
-    """Adds to the model's time without a log line for every few tokens."""
+    """Adds to the model's time; the one log line of a call is written when it is booked."""
 
     def __init__(self, timings: dict[str, float]) -> None:
         self._timings = timings
@@ -237,13 +238,23 @@ def _found(passages: tuple[Passage, ...], most: int) -> list[Citation]:
     ]
 
 
-def _book(call: Call, attempt: Attempt, cost: int) -> None:
+def _book(call: Call, attempt: Attempt, cost: int, timings: dict[str, float]) -> None:
     """Put what a call used into the run's books; a provider that refused it charges nothing."""
     usage = call.usage
     attempt.state, attempt.outcome = ("settled" if call.billed else "released"), call.outcome
     attempt.prompt_tokens, attempt.completion_tokens = usage.prompt_tokens, usage.completion_tokens
     attempt.cached_tokens, attempt.estimated = usage.cached_tokens, usage.estimated
     attempt.cost_nano = cost if call.billed else 0
+    ms = timings.get("model", 0.0)
+    telemetry.STEP_SECONDS.labels("model").observe(ms / 1000)
+    telemetry.log.info(
+        "model",
+        model=attempt.model,
+        outcome=attempt.outcome,
+        tokens=usage.prompt_tokens + usage.completion_tokens,
+        cost_nano=attempt.cost_nano,
+        ms=ms,
+    )
 
 
 def _usage(run: Run) -> dict[str, object]:

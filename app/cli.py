@@ -45,7 +45,7 @@ class Lazy(click.Group):
 @click.group(
     cls=Lazy,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog='Begin with: citewell ingest docs/handbook, then citewell ask "How long are audit logs kept?"',
+    epilog='Begin with: citewell ingest docs/handbook, then citewell ask "What does a call cost?"',
 )
 @click.version_option(version("citewell"), prog_name="citewell")
 def cli() -> None:

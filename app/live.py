@@ -7,6 +7,7 @@ labels and prompts are looked at every second, loaded and checked in the backgro
 import asyncio
 from asyncio import to_thread
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -144,7 +145,7 @@ class Live:
         if not opened.documents:
             raise IndexUnusable(f"The index of `{collection}` holds no documents.")
         telemetry.INDEX_DOCUMENTS.labels(collection).set(len(opened.documents))
-        telemetry.INDEX_PUBLISHED.labels(collection).set(float(opened.manifest.get("created_s", 0)))
+        telemetry.INDEX_PUBLISHED.labels(collection).set(datetime.fromisoformat(opened.manifest["created"]).timestamp())
         return Serving(made, retriever, template, self._route, parameters)
 
 

@@ -43,6 +43,8 @@ class Report:
     read: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    sync_held: bool = False
+    """``sync`` was asked for and dropped nothing, because something unnamed could not be read."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``citewell ingest --json`` prints it."""
@@ -114,7 +116,9 @@ def build(
         sources = _sources(previous, name, path, explicit=source is not None)
         delta = compare(previous, built_with)
         new, seen = _read(path, delta, report, files, settings, source=source, exclude=exclude, progress=progress)
-        if sync:
+        if sync and any(refused.uri is None for refused in report.refused):
+            report.sync_held = True  # which documents those were is not known: none of this source may be dropped
+        elif sync:
             delta.deleted = delta.lost(_prefix(name, path), seen)
         taken_over = list(delta.carried({item.document.document_id for item in new} | delta.deleted))
         if not delta.comparable and taken_over:

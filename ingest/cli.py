@@ -150,6 +150,10 @@ def _summary(report: Report) -> str:
         lines.append(f"  skipped  {skipped.source}  {skipped.rule}")
     if len(report.skipped) > _MOST_SHOWN:
         lines.append(f"  … and {len(report.skipped) - _MOST_SHOWN} more skipped")
+    if report.sync_held:
+        lines.append(
+            "--sync dropped nothing: something that could not be read may be one of the documents that seem gone. Mend it first."
+        )
     if report.snapshot:
         state = "published; a running server takes it up within two seconds" if report.published else "already published"
         lines.append(f"{report.collection}: {report.snapshot} ({state})")

@@ -78,7 +78,10 @@ def read(path: Path, *, source: str | None, exclude: Sequence[str], max_bytes: i
             if isinstance(item, Item):
                 if item.uri in seen:
                     yield Refused(
-                        item.source, None, "duplicate", f"The uri {item.uri} was read before in this run; the first one counts."
+                        item.source,
+                        item.uri,
+                        "duplicate",
+                        f"The uri {item.uri} was read before in this run; the first one counts.",
                     )
                     continue
                 seen.add(item.uri)

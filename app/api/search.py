@@ -4,6 +4,7 @@ from asyncio import to_thread
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from sqlalchemy import Engine
 
 from app.answer import Serving
 from app.api.auth import ReadsDocuments, Searches
@@ -18,6 +19,8 @@ from app.api.schemas import (
     SearchBody,
     SearchRequest,
 )
+from app.core.db import ledger
+from app.core.db.engine import transaction
 from app.core.errors import (
     BodyTooLarge,
     CollectionUnknown,
@@ -99,7 +102,9 @@ async def show(
             continue  # another collection's trouble does not hide this document
         document = serving.retriever.snapshot.documents.get(document_id)
         if document is not None:
-            return await to_thread(_document, serving, collection, document, revision or document.revision)
+            return await to_thread(
+                _document, request.app.state.service.engine, serving, collection, document, revision or document.revision
+            )
     raise NotFound("There is no such document, or it is not yours to read.")
 
 
@@ -111,7 +116,11 @@ async def collections(request: Request, caller: ReadsDocuments) -> CollectionsBo
     return CollectionsBody(collections=[_collection(name, loaded.get(name)) for name in await to_thread(live.visible, caller)])
 
 
-def _document(serving: Serving, collection: str, document: Document, revision: str) -> DocumentBody:
+def _document(engine: Engine, serving: Serving, collection: str, document: Document, revision: str) -> DocumentBody:
+    if revision != document.revision:  # any text of the collection lies there: only what this document was cited by is its own
+        with transaction(engine, reads=True) as session:
+            if not ledger.cited_at(session, document.document_id, revision):
+                raise NotFound("This document has no such revision, or no stored answer cites it.")
     text = serving.retriever.snapshot.texts.read(revision)
     return DocumentBody(
         document_id=document.document_id,

@@ -106,6 +106,7 @@ class Embedder:
     """Embeds short texts in the calling thread; safe to call from several."""
 
     def __init__(self, files: EmbedderFiles, *, cache_dir: Path) -> None:
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it reports to its maker unless told not to, before its import
         import onnxruntime  # native, 45 MB: only who embeds pays for it
 
         self.identity = files.identity

@@ -17,6 +17,8 @@ def export(folder: Path, target: Path) -> None:
         ValueError: The exported model differs from torch by more than 1e-5 somewhere.
     """
     import numpy as np
+
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it reports to its maker unless told not to, before its import
     import onnxruntime
     import torch
     from sentence_transformers import SentenceTransformer

@@ -21,20 +21,27 @@ from app.core.types import Vectors
 
 Embed = Callable[[Sequence[str]], Vectors]
 
-IDENTITY = "extract/2"
+IDENTITY = "extract/3"
 """Part of the release: change it when the same passages would give another answer."""
 
 WORDS = 88
-"""An answer holds the best sentences that fit into this many words; its first may be longer."""
+"""An answer holds the best sentences that fit into this many words (its first may be longer): 70 in the median."""
 
-_MOST_READ = 12
+MOST = 5
+"""Sentences of an answer: each is cited on its own, and a caller gets five citations unless it asks for more."""
+
+_BEHIND = 0.4
+"""How far behind the best a sentence may score and still be said: half a sentence less for one point of *right* on the sets
+of ``_WEIGHTS``; at 0.3 it cost five, and without a bound answers are filled up with what stands near."""
+
+_MOST_READ = 8
 """Sentences that are embedded, the likeliest by their words; reading all of five passages gave no better answers."""
 
-_PASSAGE_WORDS = 60
-"""Of each passage its beginning is embedded: as good as the whole on the sets of ``_WEIGHTS``, at a third of the cost."""
+_GIST_WORDS = 35
+"""A passage is embedded as its likeliest sentences of so many words: as good as the whole, at a fifth of the cost."""
 
-_BATCH = 4
-"""Texts per call of the embedder: 265 CPU ms a question, 600 with all in one call (1 thread, ONNX)."""
+_LONGEST = 60
+"""Words of a text that are embedded: what stands behind them hardly turns its vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +118,10 @@ class Evidence:
 # Logistic regression (C = 0.3, classes and sets of equal weight) on the top 5 of qa-clapnq and qa-squad2 of shared/data, dense
 # and hybrid; the threshold refuses 15 % of their answerable questions on average. docs/decisions has the cross-validation.
 _WEIGHTS = Evidence(
-    likeness=4.75, beyond_topic=2.8, lead=3.6, elsewhere=0.3, unsaid=0.19, negation=3.45, opposite=1.7, number=1.05
+    likeness=5.2, beyond_topic=1.95, lead=3.9, elsewhere=0.28, unsaid=0.2, negation=3.1, opposite=1.55, number=1.1
 )
-_THRESHOLD = 2.9
-_LEAD_ALONE = 0.21
+_THRESHOLD = 2.8
+_LEAD_ALONE = 0.23
 """The lead of a passage without others: the mean of the same questions."""
 
 
@@ -124,15 +131,14 @@ def extract(question: str, passages: Sequence[Source], *, embed: Embed) -> list[
     Args:
         question: As the caller asked it.
         passages: Best first.
-        embed: Texts -> unit rows; called for some 25 texts in all, a few at a time.
+        embed: Texts -> unit rows. Its vectors are remembered: the same text must always give the same row.
     """
     units = [unit for i, passage in enumerate(passages) for unit in _read(i, passage)]
     if not any(unit.says for unit in units):
         return []
     asked = _ask(question, units)
     said = _said(asked, units)
-    read = sorted(sorted(said, key=lambda i: (-said[i] - 0.5 / (1 + units[i].passage), i))[:_MOST_READ])
-    like = _compare(question, passages, units, read, embed)
+    like = _compare(question, passages, units, said, embed)
     scores = _score(units, said, like)
     if odds(_evidence(asked, units, like, scores)) < _THRESHOLD:
         return []
@@ -148,13 +154,14 @@ def odds(evidence: Evidence) -> float:
 
 def _read(i: int, passage: Source) -> list[_Unit]:
     about = _stems(f"{passage.title} {passage.heading}")
+    headings = {heading.strip() for heading in (passage.title, *passage.heading.split(">"))}
     texts = (passage.text[start:end] for start, end in spans(passage.text))
-    return [_Unit(i, text, _stems(text), about, _says(text)) for text in texts]
+    return [_Unit(i, text, _stems(text), about, text.strip("# ") not in headings and _says(text)) for text in texts]
 
 
 def _says(text: str) -> bool:
     count = len(re.findall(r"\w+", text))
-    if count < 3 or text.endswith(("?", ":")):
+    if count < 3 or text.endswith(("?", ":")) or _POINTER.match(text):
         return False
     stops = text.rstrip("\"'”’»)] ")[-1:] in (".", "!", "。", "！", "…")
     return stops or count > 8 or _is_item(text) or _is_row(text)
@@ -172,7 +179,7 @@ def _ask(question: str, units: Sequence[_Unit]) -> _Asked:
     seen = Counter(stem for unit in units for stem in unit.stems)
     stems = _stems(question)
     weight = {stem: math.log(1 + (len(units) + 1) / (seen[stem] + 0.5)) for stem in sorted(stems - _STOP)}
-    kind = next((kind for kind, pattern in _KINDS if pattern.search(question)), "other")
+    kind = next((kind for kind, pattern in _KINDS.items() if re.search(pattern, question, re.IGNORECASE)), "other")
     return _Asked(question, stems, weight, kind)
 
 
@@ -187,10 +194,15 @@ def _said(asked: _Asked, units: Sequence[_Unit]) -> dict[int, float]:
     return said
 
 
-def _compare(question: str, passages: Sequence[Source], units: Sequence[_Unit], read: Sequence[int], embed: Embed) -> _Likeness:
+def _compare(
+    question: str, passages: Sequence[Source], units: Sequence[_Unit], said: Mapping[int, float], embed: Embed
+) -> _Likeness:
     n = len(passages)
-    openings = [f"{p.title}\n{' '.join(p.text.split(' ', _PASSAGE_WORDS)[:_PASSAGE_WORDS])}" for p in passages]
-    vectors = _embed([question, *openings, *(p.title for p in passages), *(units[i].text for i in read)], embed)
+    read = sorted(sorted(said, key=lambda i: (-said[i] - 0.5 / (1 + units[i].passage), i))[:_MOST_READ])
+    gists = [f"{passage.title}\n{_gist(units, said, i) or passage.text}" for i, passage in enumerate(passages)]
+    texts = [question, *gists, *(p.title for p in passages), *(units[i].text for i in read)]
+    one = _remembering(embed)
+    vectors = np.stack([one(_cut(text)) for text in texts])
     titled = np.array([[float(bool(p.title.strip()))] for p in passages], dtype=np.float32)
     titles, sentences = vectors[n + 1 : 2 * n + 1] * titled, vectors[2 * n + 1 :]
     beside = np.sum(sentences * titles[[units[i].passage for i in read]], axis=1)
@@ -202,14 +214,31 @@ def _compare(question: str, passages: Sequence[Source], units: Sequence[_Unit], 
     )
 
 
-def _embed(texts: Sequence[str], embed: Embed) -> Vectors:
-    """Embed a few texts of like length at a time: padded to the longest of all, they would cost twice as much."""
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    groups = [order[at : at + _BATCH] for at in range(0, len(order), _BATCH)]
-    rows = np.concatenate([embed([texts[i] for i in group]) for group in groups])
-    back = np.empty_like(rows)
-    back[order] = rows
-    return back
+@lru_cache(maxsize=2)
+def _remembering(embed: Embed) -> Callable[[str], Vectors]:
+    """Return an embedder of single texts that keeps the last 20,000 vectors (35 MB): documents' sentences come back.
+
+    One at a time costs less than a batch with its padding, and such a vector depends on nothing else: an answer is the same
+    whether its vectors were remembered or not. Safe to call from several threads.
+    """
+    return lru_cache(maxsize=20_000)(lambda text: embed([text])[0])
+
+
+def _gist(units: Sequence[_Unit], said: Mapping[int, float], passage: int) -> str:
+    """Return the sentences of a passage that come closest to the question by their words, in reading order."""
+    kept: list[int] = []
+    length = 0
+    for i in sorted((i for i in said if units[i].passage == passage), key=lambda i: (-said[i], i)):
+        count = _length(units[i].text)
+        if not kept or length + count <= _GIST_WORDS:
+            kept.append(i)
+            length += count
+    return " ".join(units[i].text for i in sorted(kept))
+
+
+def _cut(text: str) -> str:
+    words = text.split(" ", _LONGEST)
+    return " ".join(words[:_LONGEST])
 
 
 def _score(units: Sequence[_Unit], said: Mapping[int, float], like: _Likeness) -> dict[int, float]:
@@ -245,19 +274,19 @@ def _beyond(with_question: float, question_title: float, unit_title: float) -> f
 
 
 def _choose(units: Sequence[_Unit], scores: Mapping[int, float]) -> list[int]:
-    """Return the best units that fit into ``WORDS``, each with what it can't be read without."""
+    """Return the best units that fit into ``WORDS`` and ``MOST``, each with what it can't be read without."""
+    least = max(scores.values()) - _BEHIND
     chosen: list[int] = []
     length = 0
-    for i in sorted(scores, key=lambda i: (-scores[i], i)):
+    for i in sorted((i for i in scores if scores[i] >= least), key=lambda i: (-scores[i], i)):
         added = [j for j in (_leader(units, i), i) if j is not None and j not in chosen]
-        for part in (added, added[-1:]):  # without its leader where both are too long
-            count = sum(_length(units[j].text) for j in part)
-            alone = not chosen and len(part) == 1
-            if i not in chosen and (alone or length + count <= WORDS):
-                chosen += part
-                length += count
-        if length > WORDS - 8:  # no sentence fits any more
-            break
+        count = sum(_length(units[j].text) for j in added)
+        if not chosen and count > WORDS:
+            added, count = [i], _length(units[i].text)
+        said_already = units[i].text in {units[j].text for j in chosen}  # by another passage, too
+        if not said_already and len(chosen) + len(added) <= MOST and (not chosen or length + count <= WORDS):
+            chosen += added
+            length += count
     return chosen
 
 
@@ -327,20 +356,14 @@ def _stems(text: str) -> frozenset[str]:
     return frozenset(_stem(word) for word in re.findall(r"\w+", text.lower()))
 
 
-_KINDS = [
-    (kind, re.compile(pattern, re.IGNORECASE))
-    for kind, pattern in (
-        (
-            "number",
-            r"\bhow (?:many|much|long|old|far|tall|often|large|big|high|deep|fast|wide|few|heavy)\b|\b(?:number|population) of\b",
-        ),
-        ("number", r"\bwhat (?:percent|percentage|amount|number)\b"),
-        ("when", r"\bwhen\b|\b(?:what|which) (?:year|date|month|day|century|decade|time)\b"),
-        ("who", r"\b(?:who|whom|whose)\b"),
-        ("where", r"\bwhere\b|\b(?:what|which) (?:city|country|state|place|region|continent|town|county|location|province)\b"),
-        ("why", r"\bwhy\b|\bwhat (?:(?:was|is|are) the )?(?:reason|cause)"),
-    )
-]
+_KINDS = {
+    "number": r"\bhow (?:many|much|long|old|far|tall|often|large|big|high|deep|fast|wide|few|heavy)\b|\b(?:number|population) of\b|"
+    r"\bwhat (?:percent|percentage|amount|number)\b",
+    "when": r"\bwhen\b|\b(?:what|which) (?:year|date|month|day|century|decade|time)\b",
+    "who": r"\b(?:who|whom|whose)\b",
+    "where": r"\bwhere\b|\b(?:what|which) (?:city|country|state|place|region|continent|town|county|location|province)\b",
+    "why": r"\bwhy\b|\bwhat (?:(?:was|is|are) the )?(?:reason|cause)",
+}
 _WHEN = re.compile(
     r"\b(?:1\d{3}s?|20\d\ds?|\d{3}|january|february|march|april|may|june|july|august|september|october|november|december|century|"
     r"daily|weekly|monthly|age|days?|hours?|spring|summer|autumn|winter)\b"
@@ -355,6 +378,12 @@ _CAUSE = re.compile(
     r"\bto (?:avoid|prevent|protect|make|allow|ensure|help|give|provide)",
     re.IGNORECASE,
 )
+_POINTER = re.compile(
+    r"(?:[-*•]\s+)?(?:(?:(?:please |also )?(?:see|refer to|read (?:more|about|our)|learn (?:more|how|about)|find out (?:more|how)|check out|"
+    r"more (?:info\w*|details))\b(?:\s+\S+){0,12}$)|for (?:more|further|additional)\b.*\b(?:see|refer|read|visit|check|consult)\b|:::|!!!|> \[!)",
+    re.IGNORECASE,
+)
+"""It only points elsewhere ("See Change your plan."), or opens an admonition."""
 _PRONOUN = re.compile(r"(?:He|She|It|They|This|These|That|Those|However|His|Her|Its|Their)\b")
 _NEGATION = re.compile(
     r"\b(?:not|no|never|none|neither|nor|without|cannot|nobody|nothing|unable|unlike|except|exclud\w+|only|lack\w*|fail\w*)\b|n ?['’]t\b",
@@ -378,21 +407,21 @@ _PAIRS = (
     "born died|live die|friend enemy|ally enemy|attack defend|war peace|full empty|thick thin|wide narrow|deep shallow|near far|"
     "same different|similar different|true false|simple complex|odd even|constant variable|oppose favor|encourage discourage|"
     "advantage disadvantage|benefit harm|cause cure|summer winter|spring autumn|day night|morning evening|land sea|liquid solid|"
-    "liquid gas|input output|upload download|online offline|admit deny|"
+    "liquid gas|input output|upload download|online offline|admit deny"
 )
 _STOP = frozenset(
-    _stem(word)
-    for word in (
-        "a an the of in on at to for and or is are was were be been by with as that this it its from which who whom whose what "
-        "when where how why do does did not no he she they we you i his her their our your has have had will would can could "
-        "s t many much"
-    ).split()
+    map(
+        _stem,
+        "a an the of in on at to for and or is are was were be been by with as that this it its from which who whom whose what when "
+        "where how why do does did not no he she they we you i his her their our your has have had will would can could s t many "
+        "much".split(),
+    )
 )
 
 
 def _paired() -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
-    for one, other in (map(_stem, pair.split()) for pair in _PAIRS.strip("|").split("|")):
+    for one, other in (map(_stem, pair.split()) for pair in _PAIRS.split("|")):
         found.setdefault(one, set()).add(other)
         found.setdefault(other, set()).add(one)
     return {stem: frozenset(others) for stem, others in found.items()}

@@ -6,7 +6,7 @@ in ``support`` can be plain set operations.
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -86,6 +86,23 @@ def read(text: str) -> Reading:
         affirmed=frozenset(affirmed),
         qualifiers=frozenset(qualifiers),
     )
+
+
+def joined(readings: Sequence[Reading]) -> Reading:
+    """Return adjacent sentences as one; a negation of one does not reach into the next."""
+    return Reading(
+        words=tuple(word for one in readings for word in one.words),
+        held=_union(one.held for one in readings),
+        numbers=_union(one.numbers for one in readings),
+        names=_union(one.names for one in readings),
+        negated=_union(one.negated for one in readings),
+        affirmed=_union(one.affirmed for one in readings),
+        qualifiers=_union(one.qualifiers for one in readings),
+    )
+
+
+def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
+    return frozenset().union(*sets)
 
 
 def bare(text: str) -> str:

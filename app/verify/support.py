@@ -12,9 +12,9 @@ from functools import lru_cache
 
 from app.core import markers, sentences
 from app.core.types import Passage, Support
-from app.verify.reading import Reading, bare, read, spaced
+from app.verify.reading import Reading, bare, joined, read, spaced
 
-VERSION = "support/2"
+VERSION = "support/3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _in_passage(sentence: str, claim: Reading, passage: Passage) -> _Found:
     if not weighed:
         return _Found(Evidence(passage, first, passage.chunk.end, "unsupported", 0.0), claim)
     _, _, window = max(weighed, key=lambda one: one[:2])
-    support, score = _compare(claim, window.reading, read(text), context)
+    support, score = _compare(claim, window.reading, joined([one.reading for one in singles]), context)
     return _Found(Evidence(passage, first + window.start, first + window.end, support, score), window.reading)
 
 
@@ -262,10 +262,10 @@ def _flat(text: str) -> tuple[str, tuple[int, ...]]:
 @lru_cache(maxsize=4096)
 def _windows(text: str, most: int) -> tuple[tuple[_Window, ...], tuple[_Window, ...]]:
     """Return the windows of one sentence, and those of two and of ``most`` adjacent ones."""
-    spans = sentences.spans(text)
+    singles = [_Window(start, end, read(text[start:end])) for start, end in sentences.spans(text)]
 
     def of(size: int) -> list[_Window]:
-        ranges = [(spans[i][0], spans[i + size - 1][1]) for i in range(len(spans) - size + 1)]
-        return [_Window(start, end, read(text[start:end])) for start, end in ranges]
+        groups = [singles[i : i + size] for i in range(len(singles) - size + 1)]
+        return [_Window(group[0].start, group[-1].end, joined([one.reading for one in group])) for group in groups]
 
-    return tuple(of(1)), tuple(of(2) + (of(most) if most > 2 else []))
+    return tuple(singles), tuple(of(2) + (of(most) if most > 2 else []))

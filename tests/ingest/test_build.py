@@ -213,3 +213,18 @@ def test_many_chunks_take_the_bulk_encoder_and_get_the_same_vectors(
         chunk = opened.chunk(segment, row)
         text = embedded_text(chunk.document.title, chunk.text, embedder.pieces.offsets)
         np.testing.assert_allclose(segment.index.reconstruct(row), embedder([text])[0], atol=1e-5)
+
+
+def test_sync_drops_nothing_while_something_unnamed_can_not_be_read(tmp_path: Path, settings: Settings):
+    docs = tmp_path / "corpus"
+    docs.mkdir()
+    (docs / "rows.jsonl").write_text('{"_id": "a", "text": "First row."}\n{"_id": "b", "text": "Second row."}\n')
+    build(docs, collection="docs", settings=settings)
+    (docs / "rows.jsonl").write_text('{"_id": "a", "text": "First row."}\n{"_id": "b", "text": broken\n')
+
+    held = build(docs, collection="docs", settings=settings, sync=True)
+    (docs / "rows.jsonl").write_text('{"_id": "a", "text": "First row."}\n')
+    mended = build(docs, collection="docs", settings=settings, sync=True)
+
+    assert (held.deleted, held.sync_held) == (0, True)
+    assert (mended.deleted, mended.sync_held) == (1, False)

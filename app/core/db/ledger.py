@@ -62,6 +62,14 @@ def passages(session: Session, answer_id: str) -> list[AnswerPassageRow]:
     return list(session.exec(query.order_by(col(AnswerPassageRow.n))))
 
 
+def cited_at(session: Session, document_id: str, revision: str) -> bool:
+    """Whether a stored answer's model was shown a document at a revision."""
+    query = select(AnswerPassageRow.n).where(
+        col(AnswerPassageRow.document_id) == document_id, col(AnswerPassageRow.revision) == revision
+    )
+    return session.exec(query.limit(1)).first() is not None
+
+
 def recent(session: Session, limit: int) -> list[AnswerRow]:
     """Return the newest answers, newest first."""
     return list(session.exec(select(AnswerRow).order_by(col(AnswerRow.created_at).desc(), col(AnswerRow.id)).limit(limit)))

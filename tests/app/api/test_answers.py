@@ -276,3 +276,25 @@ def test_a_new_snapshot_and_a_moved_label_are_taken_up_within_two_seconds(tmp_pa
     assert took_label < 2
     assert third["release"]["prompt"] == still["release"]["prompt"] == "answer@2"
     assert "answer@9" in json.dumps(ready["index"])  # what can't be taken up is said, and what was there serves
+
+
+def test_an_earlier_revision_is_shown_where_an_answer_cites_it_and_no_other_text_under_its_id(tmp_path: Path, cache_dir: Path):
+    from ingest.build import build
+
+    made = make_settings(tmp_path / "home", cache_dir)
+    (tmp_path / "docs").mkdir()
+    for name, text in (("a.md", "# Lunch\n\nLunch is served at noon.\n"), ("b.md", "# Secret\n\nThe vault opens at nine.\n")):
+        (tmp_path / "docs" / name).write_text(text)
+    build(tmp_path / "docs", collection="docs", settings=made)
+    with in_thread(made) as client:
+        cited = client.post(ASK, json={"question": "When is lunch served?"}).json()["citations"][0]
+        (tmp_path / "docs/a.md").write_text("# Lunch\n\nLunch is served at one.\n")
+        build(tmp_path / "docs", collection="docs", settings=made)
+        other = next(d for d in client.get("/v1/documents").json()["documents"] if d["uri"].endswith("b.md"))
+        time.sleep(2)
+        path = f"/v1/documents/{cited['document_id']}"
+        before = client.get(path, params={"revision": cited["revision"]})
+        foreign = client.get(path, params={"revision": other["revision"]})
+
+    assert before.json()["text"][cited["start"] : cited["end"]] == cited["quote"]
+    assert foreign.status_code == 404

@@ -31,7 +31,7 @@ def streamed(text: str, cuts: list[int]) -> list[str]:
     return units + segmenter.finish()
 
 
-@settings(max_examples=500)
+@settings(max_examples=300, deadline=None)
 @given(text=TEXTS, cuts=st.lists(st.integers(0, 400), max_size=40))
 def test_units_do_not_depend_on_the_cut(text: str, cuts: list[int]) -> None:
     whole = streamed(text, [])
@@ -40,7 +40,7 @@ def test_units_do_not_depend_on_the_cut(text: str, cuts: list[int]) -> None:
     assert streamed(text, list(range(len(text)))) == whole
 
 
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None)
 @given(text=TEXTS)
 def test_spans_cover_everything_visible_in_order(text: str) -> None:
     ranges = spans(text)
@@ -53,7 +53,7 @@ def test_spans_cover_everything_visible_in_order(text: str) -> None:
     assert text[at:].strip() == ""
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(text=TEXTS)
 def test_a_unit_is_one_or_more_whole_spans(text: str) -> None:
     ends, at = {end for _, end in spans(text)}, 0

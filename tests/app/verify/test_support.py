@@ -85,6 +85,10 @@ def test_other_forms_of_the_same_are_entailed(sentence: str, text: str):
         ("Logs are shared with third parties.", "Logs are not shared with third parties."),
         ("Logs are shared with third parties.", "Logs are never shared with third parties."),
         ("Starter keeps logs for 365 days.", LOGS),
+        (
+            "Snapshots are copied to Frankfurt each night by 5 workers.",
+            "Snapshots are copied to Frankfurt each night by the workers.",
+        ),
         ("Bananas ripen faster beside apples.", LOGS),
     ],
 )
@@ -110,11 +114,25 @@ def test_another_number_a_denial_or_another_matter_is_unsupported(sentence: str,
             "Enterprise customers keep audit logs for 30 days.",
             "Starter customers keep audit logs for 30 days. Enterprise keeps audit logs for 365 days.",
         ),
+        (
+            "Encrypted backups of the Berlin office run every single night at three and go to cold storage.",
+            "Encrypted backups of the office run every single night at three and go to cold storage.",
+        ),
+        (
+            "Encrypted backups run every single night at three and go to cold storage, never tape.",
+            "Encrypted backups run every single night at three and go to cold storage.",
+        ),
         ("This gives a true impression of the fruit.", "This gives a false impression of the fruit."),
     ],
 )
 def test_a_swap_or_a_stronger_word_is_never_entailed(sentence: str, text: str):
     assert judged(sentence, text).support in ("partial", "unsupported")
+
+
+def test_a_word_that_is_denied_here_and_affirmed_there_is_no_contradiction():
+    text = "The tenant's admin holds the signing key, not the platform's admin."
+
+    assert judged("The tenant's admin holds the signing key for signing.", text).support != "unsupported"
 
 
 def test_what_the_headings_say_is_known_in_the_passage():
