@@ -380,13 +380,13 @@ _CAUSE = re.compile(
 )
 _POINTER = re.compile(
     r"(?:[-*•]\s+)?(?:(?:(?:please |also )?(?:see|refer to|read (?:more|about|our)|learn (?:more|how|about)|find out (?:more|how)|check out|"
-    r"more (?:info\w*|details))\b(?:\s+\S+){0,12}$)|for (?:more|further|additional)\b.*\b(?:see|refer|read|visit|check|consult)\b|:::|!!!|> \[!)",
+    r"more (?:info\w*|details)|here['’]s how)\b(?:\s+\S+){0,12}$)|for (?:more|further|additional)\b.*\b(?:see|refer|read|visit|check|consult)\b|:::|!!!|> \[!)",
     re.IGNORECASE,
 )
 """It only points elsewhere ("See Change your plan."), or opens an admonition."""
 _PRONOUN = re.compile(r"(?:He|She|It|They|This|These|That|Those|However|His|Her|Its|Their)\b")
 _NEGATION = re.compile(
-    r"\b(?:not|no|never|none|neither|nor|without|cannot|nobody|nothing|unable|unlike|except|exclud\w+|only|lack\w*|fail\w*)\b|n ?['’]t\b",
+    r"\b(?:(?<!but )(?<!or )not(?! only)|no|never|none|neither|nor|without|cannot|nobody|nothing|unable|unlike|except|exclud\w+|only|lack\w*|fail\w*)\b|n ?['’]t\b",
     re.IGNORECASE,
 )
 _NOT = ("un", "in", "im", "non", "dis", "ir", "il")

@@ -186,6 +186,10 @@ def test_near_misses_weigh_against_an_answer(monkeypatch: pytest.MonkeyPatch) ->
         assert odds(swapped) < odds(plain)
 
 
+def test_a_contrast_is_no_negation() -> None:
+    assert texts("How long are audit logs but not exports kept?", LOGS, FOOD)
+
+
 WORD = st.sampled_from("audit logs are kept for 365 days never team | - : . ? ! \n \n\n He It 1. Owner the of in".split(" "))
 PASSAGE = st.builds(
     Source, st.integers(1, 99), st.sampled_from(["", "Audit logs"]), st.just("A > B"), st.lists(WORD).map(" ".join)
