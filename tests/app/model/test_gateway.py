@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -19,6 +20,13 @@ MESSAGES = [
 ]
 TEXT = "Logs are kept for 365 days and then deleted [1]."
 LIMITS = CallSettings(first_token_s=2.0, between_tokens_s=2.0, total_s=6.0)
+
+
+@pytest.fixture(autouse=True)
+async def closed() -> AsyncIterator[None]:
+    """LiteLLM keeps its connections; each test has an event loop of its own."""
+    yield
+    await gateway.close()
 
 
 def call(provider: Upstream, behaviour: str, limits: CallSettings = LIMITS) -> Call:
