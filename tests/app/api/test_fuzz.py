@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from app.openapi import describe
 from tests.conftest import make_settings
@@ -24,7 +24,9 @@ def base_url(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path, indexed:
 
 @pytest.mark.slow
 @schema.parametrize()
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_the_api_does_what_it_describes(case: schemathesis.Case, base_url: str):
-    # A question of blanks fits the schema and is refused all the same.
-    case.call_and_validate(base_url=base_url, excluded_checks=[positive_data_acceptance])
+    response = case.call(base_url=base_url)
+    # A question of blanks fits the schema and is refused all the same; 413 refuses a body before its fields are looked at.
+    excluded = [positive_data_acceptance, *([negative_data_rejection] if response.status_code == 413 else [])]
+    case.validate_response(response, excluded_checks=excluded)
