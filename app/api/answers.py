@@ -46,7 +46,7 @@ _ASKING = (
     *_BODY, CollectionUnknown, QuestionEmpty, QuestionTooLong, FilterUnsupported, IndexMissing, IndexUnusable, ModelUnpriced,
     ModelUnavailable, ModelRejected, ModelBadResponse, ModelTimeout, ShuttingDown,
 )  # fmt: skip
-_EVENTS = {"text/event-stream": {"schema": {"type": "string", "description": "Server-sent events, with `stream: true`."}}}
+_EVENTS = {"text/event-stream": {"schema": {"description": "Server-sent events, with `stream: true`; see the handbook."}}}
 
 
 @router.post(

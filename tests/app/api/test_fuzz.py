@@ -24,7 +24,7 @@ def base_url(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path, indexed:
 
 @pytest.mark.slow
 @schema.parametrize()
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_the_api_does_what_it_describes(case: schemathesis.Case, base_url: str):
     response = case.call(base_url=base_url)
     # A question of blanks fits the schema and is refused all the same; 413 refuses a body before its fields are looked at.
