@@ -17,7 +17,7 @@ export TOKENIZERS_PARALLELISM := false
 export PYTHONUNBUFFERED := 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo test check lint format evals bench soak lock smollm2 openapi wheel clean
+.PHONY: help setup demo test check lint format lock smollm2 openapi wheel clean
 
 help:                 ## What there is
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12

@@ -49,7 +49,7 @@ class Running:
         except asyncio.CancelledError:
             if self._stopping.is_set():  # before its first event; later it ends with answer.failed by itself
                 self._queue.put_nowait(ShuttingDown("The server is stopping. Ask again in a moment.", retry_after_s=2))
-        except Exception as error:
+        except Exception as error:  # handed to the route that reads the queue, which raises it
             self._queue.put_nowait(error)
         finally:
             self._queue.put_nowait(None)

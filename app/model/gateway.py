@@ -192,7 +192,7 @@ class Call:
         except TimeoutError as error:
             self.outcome = ModelTimeout.code
             raise ModelTimeout(f"The model took longer than {self.limits.total_s:g} s. Try again.", retry_after_s=1) from error
-        except Exception as error:
+        except Exception as error:  # LiteLLM raises what it likes: translated here, at the one place that calls it
             mapped, self._reached = translate(error, reached=self._reached)
             self.outcome = mapped.code
             raise mapped from error

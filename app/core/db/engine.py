@@ -114,7 +114,7 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
         _copy(path, str(copy))
     try:
         _upgrade(engine)
-    except Exception:
+    except Exception:  # whatever failed, the file goes back as it was, and the error goes on
         if copy and path:
             engine.dispose()
             _copy(str(copy), path)
