@@ -111,6 +111,10 @@ class _Chat:
     async def _stream(self, behaviour: str, body: dict[str, Any], text: str) -> AsyncIterator[bytes]:
         words = re.findall(r"\s*\S+\s*\Z|\s*\S+", text)
         try:
+            if behaviour in ("wordless", "thinking"):
+                for _ in range(100 if behaviour == "wordless" else 4):
+                    yield _event({"content": ""} if behaviour == "wordless" else {"reasoning_content": "Hmm."}, None)
+                    await asyncio.sleep(0.5)
             for number, word in enumerate(words):
                 if behaviour in ("slow", "drip"):
                     await asyncio.sleep(0.25)

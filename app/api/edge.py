@@ -32,13 +32,14 @@ class Edge:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id(request))
         work = request.method == "POST" and request.url.path in _WORK
+        send = _with_headers(send, request_id(request))
         refusal = self._refusal(request, work=work)
         if refusal is not None:
             await problem(refusal, request_id(request))(scope, receive, send)
             return
         self._running += work
         try:
-            await _Bounded(self._app, self._limits.body_bytes)(scope, receive, _with_headers(send, request_id(request)))
+            await _Bounded(self._app, self._limits.body_bytes)(scope, receive, send)
         finally:
             self._running -= work
 

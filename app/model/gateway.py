@@ -6,7 +6,7 @@ unmarked estimate, retries as nothing at all. Every attempt is ours: no retries 
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -209,21 +209,21 @@ class Call:
 
     async def _streamed(self) -> AsyncGenerator[str, None]:
         self._reached = True
-        async with asyncio.timeout(self.limits.first_token_s):
-            stream = await self._request(stream=True)
+        clock = asyncio.get_running_loop().time
+        wait = self.limits.first_token_s
+        deadline = (
+            clock() + wait
+        )  # one for the response and its first token together: a chunk with nothing in it does not move it
+        stream = await _before(deadline, wait, self._request(stream=True))
         try:
-            wait = self.limits.first_token_s
-            while True:
-                try:
-                    async with asyncio.timeout(wait):
-                        chunk = await anext(stream, None)
-                except TimeoutError:
-                    raise ModelTimeout(f"The model was silent for {wait:g} s. Try again.", retry_after_s=1) from None
-                if chunk is None:
-                    break
-                if chunk.choices and chunk.choices[0].delta.content:
+            while (chunk := await _before(deadline, wait, anext(stream, None))) is not None:
+                delta = chunk.choices[0].delta if chunk.choices else None
+                if text := getattr(delta, "content", None):
                     wait = self.limits.between_tokens_s
-                    yield chunk.choices[0].delta.content
+                    yield text
+                    deadline = clock() + wait
+                elif getattr(delta, "reasoning_content", None):  # it thinks aloud: not silent, and nothing of it is shown
+                    deadline = clock() + wait
             # Not LiteLLM's public API, and the only place where the truth stands: a test fails when they vanish.
             if stream.received_finish_reason is None:
                 raise ModelBadResponse("The model's answer broke off. Try again.")
@@ -267,6 +267,14 @@ class Call:
         details = getattr(usage, "prompt_tokens_details", None)
         cached = getattr(details, "cached_tokens", None) or 0
         return Usage(prompt, completion, min(max(int(cached), 0), prompt))
+
+
+async def _before(deadline: float, wait: float, coming: Awaitable[Any]) -> Any:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await coming
+    except TimeoutError:
+        raise ModelTimeout(f"The model was silent for {wait:g} s. Try again.", retry_after_s=1) from None
 
 
 def supported(route: Route, wanted: Parameters) -> tuple[Parameters, list[str]]:

@@ -134,11 +134,10 @@ def test_a_client_that_leaves_a_stream_cancels_the_call_and_it_is_booked(
     before = provider.disconnected
     with in_thread(with_provider(tmp_path, cache_dir, indexed, provider, "slow")) as client:
         with client.stream("POST", ASK, json={"question": QUESTION, "stream": True}) as response:
-            text = ""
-            for piece in response.iter_text():
-                text += piece
-                if "answer.delta" in text:
-                    break
+            pieces = response.iter_text()  # held, since one that is collected closes the connection
+            text = next(pieces)
+            while "answer.delta" not in text:
+                text += next(pieces)
             answer_id = events_of(text.rpartition("\n\n")[0])[0]["id"]
             running = client.get(f"{ASK}/{answer_id}").json()
         stored = _ended(client, answer_id)

@@ -32,6 +32,8 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, objec
     assert (found["code"], found["status"]) == (code, status)
     assert found["request_id"] == response.headers["x-request-id"]
     assert found["type"] == f"/handbook/errors#{code}"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-content-type-options"] == "nosniff"
     assert "Traceback" not in response.text
     return found
 

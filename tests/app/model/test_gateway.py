@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -105,6 +106,24 @@ async def test_a_stream_that_broke_off_is_never_a_finished_answer(provider: Upst
 
 async def test_silence_between_tokens_is_a_timeout(provider: Upstream):
     assert isinstance(await failure_of(call(provider, "stall"), stream=True), ModelTimeout)
+
+
+async def test_chunks_without_a_word_do_not_move_the_deadline_of_the_first_token(provider: Upstream):
+    began = time.perf_counter()
+
+    found = await failure_of(
+        call(provider, "wordless", CallSettings(first_token_s=1.2, between_tokens_s=9, total_s=30)), stream=True
+    )
+
+    assert isinstance(found, ModelTimeout)
+    assert time.perf_counter() - began < 8
+
+
+async def test_a_model_that_thinks_aloud_is_not_silent(provider: Upstream):
+    one = call(provider, "thinking", CallSettings(first_token_s=1.2, between_tokens_s=9, total_s=30))
+
+    assert await text_of(one, stream=True)
+    assert "Hmm" not in await text_of(call(provider, "thinking"), stream=True)
 
 
 @pytest.mark.parametrize("stream", [False, True])
