@@ -17,7 +17,7 @@ export TOKENIZERS_PARALLELISM := false
 export PYTHONUNBUFFERED := 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo test check lint format lock smollm2 openapi wheel clean
+.PHONY: help setup demo test check evals bench lint format lock smollm2 openapi screenshot wheel clean
 
 help:                 ## What there is
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -51,6 +51,12 @@ test: setup           ## Everything that can run on this machine
 check: lint           ## The fast part: lint, types, contracts, quick tests (under 3 minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" $(ARGS)
 
+evals: setup          ## Both suites: offline, with no key; fails when a floor breaks or a case ends in an error
+	@failed=; for suite in smoke answers; do $(BIN)/citewell evals run $$suite --out var/evals/$$suite || failed=1; echo; done; test -z "$$failed"
+
+bench: setup          ## Speed beside what it stands on, in under 10 minutes (FULL=1 repeats for medians); writes docs/benchmarks.md
+	$(BIN)/python -m evals.bench $(if $(FULL),--full)
+
 lint: setup           ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,6 +72,9 @@ smollm2: setup        ## The small local model, for CITEWELL_MODEL=smollm2 (140 
 
 openapi: setup        ## Write docs/openapi.json from the code
 	@$(BIN)/python -m app.openapi docs/openapi.json
+
+screenshot: setup     ## Take docs/page.png again (needs Chromium)
+	@$(BIN)/python -m tests.app.web.shoot
 
 lock: setup           ## Lock the dependencies again, without torch and what its CUDA build asks for
 	@printf "torch ; python_version < '3'\n" > $(VENV)/no-torch.txt

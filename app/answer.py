@@ -6,19 +6,19 @@ refused is refused (raised) before the first one.
 
 import asyncio
 import time
-from asyncio import to_thread
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import Engine
 
 from app import events, record
 from app.core import telemetry
 from app.core.config import Settings
+from app.core.db.writer import Writer
 from app.core.errors import CitewellError, InternalError, ModelBadResponse, ShuttingDown
 from app.core.markers import strip
 from app.core.sentences import Segmenter
@@ -33,7 +33,7 @@ from app.pack import pack
 from app.prompt import PromptVersion
 from app.record import Attempt, Run
 from app.release import Release
-from app.retrieve import Retriever
+from app.retrieve import Questions, Retriever
 from app.verify import Checker
 
 
@@ -54,7 +54,8 @@ class Answering:
     """The live objects that questions need. Built in wiring.py."""
 
     settings: Settings
-    engine: Engine
+    writer: Writer
+    questions: Questions
     prices: PriceBook
     count: TokenCounter
     serving: Callable[[str, Caller], Awaitable[Serving]]
@@ -84,7 +85,7 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
         serving = await using.serving(run.ask.collection, caller)
         price = using.prices.price(serving.route.name)
     except CitewellError as refusal:
-        await to_thread(record.refused, using.engine, run, refusal)
+        await _entered(using, run, record.refused, refusal)
         telemetry.ANSWERS.labels(run.ask.collection if refusal.status != 404 else "", "refused", refusal.code).inc()
         raise
 
@@ -98,7 +99,8 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
             yield add(events.warned(notice))
 
         with step("retrieve", run.timings, snapshot=serving.release.snapshot) as note:
-            hits = await to_thread(serving.retriever.search, run.ask.question, k=settings.retrieve.candidates)
+            search = partial(serving.retriever.nearest, k=settings.retrieve.candidates)
+            hits = await asyncio.wrap_future(using.questions.submit(run.ask.question, search))
             note(hits=len(hits), best=hits[0].score if hits else 0.0)
 
         with step("pack", run.timings, budget=serving.prompt.front.budget) as note:
@@ -108,14 +110,12 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
 
         if run.passages:
             with step("prompt", run.timings, prompt=serving.prompt.ref):
-                run.messages = serving.prompt.render(
-                    run.ask.question, run.passages, today=run.created_at.date(), history=run.ask.messages
-                )
+                run.messages = serving.prompt.render(run.ask.question, run.passages, today=run.today, history=run.ask.messages)
             call = Call(serving.route, serving.parameters, run.messages, settings.call)
             run.attempts.append(Attempt(serving.route.name, price.sha256, call.worst_case(price)))
             try:
                 with step("record", run.timings):
-                    await _undisturbed(record.reserve, using.engine, run)
+                    await _entered(using, run, record.reserve)
                 async with aclosing(_write(call, run, serving)) as written:
                     async for event in written:
                         if event.type == "answer.delta" and not run.fold.text:
@@ -137,7 +137,7 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
             trace_id=run.trace_id,
         )
         with step("record", answer=run.id, status=run.status, cost_nano=run.cost_nano):
-            await _undisturbed(record.close, using.engine, run, body=orjson.dumps(body).decode())
+            await _entered(using, run, record.close, body=orjson.dumps(body).decode())
         yield add(Event("answer.completed", {"answer": body}))
     except CitewellError as failed:
         telemetry.log.warning("answer", outcome=failed.code, detail=failed.detail or failed.message)
@@ -286,20 +286,22 @@ async def _close(using: Answering, run: Run, status: str, error: CitewellError |
     """Write the end of an answer that did not complete."""
     run.status = status
     try:
-        await _undisturbed(record.close, using.engine, run, error=error)
+        await _entered(using, run, record.close, error=error)
     except CitewellError as lost:
         # Its pending row stands with the worst case reserved: nothing is lost, and the log says why it was not settled.
         telemetry.log.error("record", answer=run.id, outcome=lost.code, detail=lost.detail)
 
 
-async def _undisturbed(write: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-    """Run a transaction in a thread and wait for its end, cancelled or not: its outcome must be known before the next."""
-    task = asyncio.ensure_future(to_thread(write, *args, **kwargs))
+async def _entered(using: Answering, run: Run, write: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    """Have a run's rows written and wait for the commit, cancelled or not: its outcome must be known before the next."""
+    done = asyncio.wrap_future(using.writer.submit(lambda session: write(session, run, *args, **kwargs)))
     try:
-        await asyncio.shield(task)
+        await asyncio.shield(done)
     except asyncio.CancelledError:
-        await asyncio.wait({task})
+        await asyncio.wait({done})
         raise
+    finally:
+        run.entered = run.entered or (done.done() and not done.cancelled() and done.exception() is None)
 
 
 def _observe(run: Run, seconds: float, error: CitewellError | None) -> None:

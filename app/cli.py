@@ -13,6 +13,7 @@ _ABOUT = {
     "ask": "Ask a question.",
     "search": "Find passages.",
     "serve": "Serve the HTTP API and the page.",
+    "evals": "Score answers and retrieval against golden sets.",
     "ledger": "Look at answers and what they cost.",
     "prices": "Look at the price book, and set prices.",
     "keys": "Make, list and revoke API keys.",

@@ -17,14 +17,14 @@ from app.answer import Serving
 from app.core import snapshot, telemetry
 from app.core.config import Settings
 from app.core.db import collections
+from app.core.db.collections import Owner
 from app.core.db.engine import transaction
 from app.core.db.tables import ReleaseRow
-from app.core.embed import Embedder
 from app.core.errors import CitewellError, CollectionUnknown, IndexMissing, IndexUnusable
 from app.core.types import Caller
 from app.model.gateway import Parameters, Route
 from app.prompt import load_prompt
-from app.retrieve import Retriever
+from app.retrieve import Questions, Retriever
 
 DEFAULT_COLLECTION = "docs"
 PROMPT = "answer"
@@ -42,10 +42,10 @@ class _Seen:
 class Live:
     """The collections that are loaded, and the loop that keeps them fresh."""
 
-    def __init__(self, settings: Settings, engine: Engine, embedder: Embedder, route: Route, wanted: Parameters) -> None:
+    def __init__(self, settings: Settings, engine: Engine, questions: Questions, route: Route, wanted: Parameters) -> None:
         self._settings = settings
         self._engine = engine
-        self._embedder = embedder
+        self._questions = questions
         self._route = route
         self._wanted = wanted
         self._serving: dict[str, Serving] = {}
@@ -70,10 +70,11 @@ class Live:
 
     def visible(self, caller: Caller) -> list[str]:
         """Return the collections that a caller may use."""
+        names = snapshot.collections(self._settings.indexes_dir)
         with transaction(self._engine) as session:
-            for name in snapshot.collections(self._settings.indexes_dir):
+            for name in names:
                 collections.add(session, name, tenant="default")
-            return [row.name for row in collections.visible(session, caller.tenant)]
+            return [row.name for row in collections.visible(session, caller.tenant) if row.name in names]
 
     def loaded(self) -> dict[str, Serving]:
         """Return what is loaded, by collection."""
@@ -112,15 +113,16 @@ class Live:
 
     def _admit(self, collection: str, caller: Caller) -> None:
         with transaction(self._engine, reads=True) as session:
-            row = collections.find(session, collection)
-        if row is None:
+            owner = collections.owner(session, collection)
+        if owner is None:
             if snapshot.current_id(self._settings.indexes_dir, collection) is None:
                 if collection == DEFAULT_COLLECTION:
                     raise IndexMissing("There is no index yet. Build one with `citewell ingest PATH`.")
                 raise CollectionUnknown(f"There is no collection `{collection}`. `citewell ingest PATH --collection` makes one.")
             with transaction(self._engine) as session:
                 row = collections.add(session, collection, tenant="default")
-        if not row.visible_to_all and row.tenant != caller.tenant:
+                owner = Owner(row.tenant, row.visible_to_all)
+        if not owner.visible_to_all and owner.tenant != caller.tenant:
             raise CollectionUnknown(f"There is no collection `{collection}`. `citewell ingest PATH --collection` makes one.")
 
     def _look(self, collection: str) -> _Seen:
@@ -130,7 +132,7 @@ class Live:
 
     def _load(self, collection: str) -> Serving:
         opened = snapshot.open_current(self._settings.indexes_dir, collection)
-        retriever = Retriever(opened, self._embedder, self._embedder.identity.as_json())
+        retriever = Retriever(opened, self._questions, self._questions.identity.as_json())
         template = load_prompt(self._settings.prompts_dir, PROMPT)
         set_by_prompt = template.front.model.model_dump(exclude_none=True)
         parameters = Parameters(

@@ -10,13 +10,11 @@ from types import FrameType
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 from swagger_ui_bundle import swagger_ui_path
 
-from app.api import answers, errors, handbook, health, search
+from app.api import answers, errors, handbook, health, pages, search
 from app.api.edge import Edge
 from app.core import telemetry
 from app.core.config import Settings, load_settings
@@ -51,9 +49,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             expose_headers=["X-Request-Id", "Retry-After"],
             max_age=600,
         )
-    for router in (answers.router, search.router, health.router, handbook.router):
+    for router in (answers.router, search.router, health.router, handbook.router, pages.router):
         app.include_router(router)
-    _add_docs(app)
+    app.mount("/docs/assets", StaticFiles(directory=swagger_ui_path), name="docs-assets")
     return app
 
 
@@ -103,22 +101,3 @@ def _ending_answers_on_signal(app: FastAPI, service: Service) -> Any:
         for number, handler in previous.items():
             with contextlib.suppress(ValueError):
                 signal.signal(number, handler)
-
-
-def _add_docs(app: FastAPI) -> None:
-    """Serve the interactive API page from this machine: the usual one loads its script from elsewhere."""
-    app.mount("/docs/assets", StaticFiles(directory=swagger_ui_path), name="docs-assets")
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url="/openapi.json",
-            title="Citewell API",
-            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
-            swagger_css_url="/docs/assets/swagger-ui.css",
-            swagger_favicon_url="/docs/assets/favicon-32x32.png",
-        )
-
-    @app.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")

@@ -1,14 +1,13 @@
-"""A run -> its rows: one short transaction before the model is called, one after; none is open between."""
+"""A run -> its rows: one short transaction before the model is called, one after; none is open between. Nothing here commits."""
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlmodel import Session
 
 from app.core.db import ledger
-from app.core.db.engine import transaction
 from app.core.db.tables import AnswerContentRow, AnswerPassageRow, AnswerRow, ModelCallRow
 from app.core.errors import CitewellError
 from app.core.types import Ask, Caller, Message, Nano, Passage
@@ -61,6 +60,11 @@ class Run:
         return shown
 
     @property
+    def today(self) -> date:
+        """The day that the prompt names."""
+        return self.ask.today or self.created_at.date()
+
+    @property
     def created(self) -> str:
         """When it was asked, as the answer shows it."""
         return self.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -71,59 +75,54 @@ class Run:
         return sum(attempt.cost_nano for attempt in self.attempts)
 
 
-def refused(engine: Engine, run: Run, error: CitewellError) -> None:
+def refused(session: Session, run: Run, error: CitewellError) -> None:
     """Enter a question that was refused before anything was called."""
-    run.status = "refused"
-    with transaction(engine) as session:
-        ledger.enter(session, AnswerRow, [{**_answer(run), "code": error.code, "finished_at": datetime.now(UTC)}])
-        ledger.enter(session, AnswerContentRow, [{**_content(run), "problem": error.problem(run.request_id)}])
+    ended = {"status": "refused", "code": error.code, "finished_at": datetime.now(UTC)}
+    ledger.enter(session, AnswerRow, [{**_answer(run), **ended}])
+    ledger.enter(session, AnswerContentRow, [{**_content(run), "problem": error.problem(run.request_id)}])
 
 
-def reserve(engine: Engine, run: Run) -> None:
+def reserve(session: Session, run: Run) -> None:
     """Enter the answer as running, and its first attempt as pending with its worst case, before any byte goes upstream."""
-    with transaction(engine) as session:
-        _enter(session, run, status="running")
-        ledger.enter(session, ModelCallRow, [_call(run, attempt) for attempt in run.attempts])
-    run.entered = True
+    _enter(session, run, status="running")
+    ledger.enter(session, ModelCallRow, [_call(run, attempt) for attempt in run.attempts])
 
 
-def close(engine: Engine, run: Run, *, body: str | None = None, error: CitewellError | None = None) -> None:
+def close(session: Session, run: Run, *, body: str | None = None, error: CitewellError | None = None) -> None:
     """Write how it ended: the answer, its content, and every attempt settled or released."""
-    with transaction(engine) as session:
-        if not run.entered:
-            _enter(session, run, status=run.status)
-        for attempt in run.attempts:
-            ledger.settle(
-                session,
-                attempt.id,
-                state=attempt.state,
-                outcome=attempt.outcome,
-                cost_nano=attempt.cost_nano,
-                prompt_tokens=attempt.prompt_tokens,
-                completion_tokens=attempt.completion_tokens,
-                cached_tokens=attempt.cached_tokens,
-                estimated=attempt.estimated,
-                settled_at=datetime.now(UTC),
-            )
-        ledger.close_answer(
+    if not run.entered:
+        _enter(session, run, status=run.status)
+    for attempt in run.attempts:
+        ledger.settle(
             session,
-            run.id,
-            status=run.status,
-            abstained_because=run.abstained_because,
-            code=error.code if error else None,
-            cost_nano=run.cost_nano,
-            prompt_tokens=sum(attempt.prompt_tokens for attempt in run.attempts),
-            completion_tokens=sum(attempt.completion_tokens for attempt in run.attempts),
-            estimated=any(attempt.estimated for attempt in run.attempts),
-            timings=run.timings,
-            finished_at=datetime.now(UTC),
+            attempt.id,
+            state=attempt.state,
+            outcome=attempt.outcome,
+            cost_nano=attempt.cost_nano,
+            prompt_tokens=attempt.prompt_tokens,
+            completion_tokens=attempt.completion_tokens,
+            cached_tokens=attempt.cached_tokens,
+            estimated=attempt.estimated,
+            settled_at=datetime.now(UTC),
         )
-        problem = error.problem(run.request_id) if error else None
-        ledger.close_content(session, run.id, text=run.fold.text, body=body, problem=problem)
-    run.entered = True
+    ledger.close_answer(
+        session,
+        run.id,
+        status=run.status,
+        abstained_because=run.abstained_because,
+        code=error.code if error else None,
+        cost_nano=run.cost_nano,
+        prompt_tokens=sum(attempt.prompt_tokens for attempt in run.attempts),
+        completion_tokens=sum(attempt.completion_tokens for attempt in run.attempts),
+        estimated=any(attempt.estimated for attempt in run.attempts),
+        timings=run.timings,
+        finished_at=datetime.now(UTC),
+    )
+    problem = error.problem(run.request_id) if error else None
+    ledger.close_content(session, run.id, text=run.fold.text, body=body, problem=problem)
 
 
-def _enter(session: Any, run: Run, *, status: str) -> None:
+def _enter(session: Session, run: Run, *, status: str) -> None:
     ledger.enter(session, AnswerRow, [{**_answer(run), "status": status}])
     ledger.enter(session, AnswerContentRow, [_content(run)])
     ledger.enter(
@@ -171,7 +170,7 @@ def _content(run: Run) -> dict[str, Any]:
         "answer_id": run.id,
         "question": run.ask.question.replace("\0", ""),  # PostgreSQL's text holds no NUL; a refused question may
         "history": [{"role": turn.role, "content": turn.content} for turn in run.ask.messages],
-        "today": run.created_at.date().isoformat(),
+        "today": run.today.isoformat(),
         "user": run.ask.user,
         "max_citations": run.ask.max_citations,
         "rendered": [{"role": message.role, "content": message.content} for message in run.messages] or None,

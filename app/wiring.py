@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from app.answer import Answering
 from app.core import snapshot, telemetry, tokens
 from app.core.config import Settings
 from app.core.db.engine import open_ledger, revision
+from app.core.db.writer import Writer
 from app.core.embed import Embedder, find_embedder
 from app.core.errors import CitewellError, Misconfigured
 from app.live import Live
@@ -20,7 +21,7 @@ from app.model import gateway, local
 from app.model.gateway import PROVIDER, Parameters, Route
 from app.model.local import LocalServer
 from app.model.prices import open_book
-from app.retrieve import Retriever
+from app.retrieve import Questions, Retriever
 
 if TYPE_CHECKING:
     from litellm.llms.custom_llm import CustomLLM
@@ -113,25 +114,35 @@ def _extractive(embedder: Embedder) -> "CustomLLM":
 
 
 @asynccontextmanager
-async def open_service(settings: Settings, *, server: LocalServer | None = None) -> AsyncIterator[Service]:
+async def open_service(
+    settings: Settings, *, server: LocalServer | None = None, route: Route | None = None
+) -> AsyncIterator[Service]:
     """Build everything a question needs, and close it in order.
+
+    Args:
+        settings: Everything an operator can change.
+        server: The model that this machine serves to itself.
+        route: Leads to the model in another way than the settings say; evals play recordings so.
 
     Raises:
         CitewellError: Something can't be opened; the message says what to do.
     """
-    engine = open_ledger(settings)
-    try:
+    async with AsyncExitStack() as closing:
+        engine = open_ledger(settings)
+        closing.callback(engine.dispose)
+        closing.push_async_callback(gateway.close)
+        writer = Writer(engine)
+        closing.callback(writer.close)
         embedder = open_embedder(settings)
-        route = route_of(settings, server)
+        questions = Questions(embedder)
+        closing.callback(questions.close)
+        route = route or route_of(settings, server)
         wanted = Parameters(settings.call.temperature, settings.call.max_tokens, settings.call.seed)
         wanted, left_out = gateway.supported(route, wanted)
         if left_out:
             telemetry.log.warning("model", model=route.name, left_out=" ".join(left_out))
-        live = Live(settings, engine, embedder, route, wanted)
-        answering = Answering(settings, engine, open_book(settings), tokens.counter(), live.serving)
+        live = Live(settings, engine, questions, route, wanted)
+        answering = Answering(settings, writer, questions, open_book(settings), tokens.counter(), live.serving)
         if settings.model == "extractive":
             gateway.provide(lambda: _extractive(embedder))
         yield Service(settings, engine, live, answering, route)
-    finally:
-        await gateway.close()
-        engine.dispose()

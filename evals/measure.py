@@ -1,10 +1,9 @@
-"""The words of measurement, defined once: words, right, cited, and the shares that reports are made of."""
+"""The words of measurement, defined once: words, right, cited, nDCG, recall."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from statistics import median
 from typing import Any
 
 _MARKER = re.compile(r"(?:\[\d{1,3}\])+")
@@ -56,83 +55,49 @@ def same_document(uri: str, name: str) -> bool:
 
 
 def cited(citations: Iterable[Mapping[str, Any]], texts: Mapping[str, str], evidence: Iterable[Mapping[str, str]]) -> bool:
-    """Whether a citation overlaps the golden evidence: same document, overlapping ranges, white space and marks folded.
+    """Whether a citation overlaps the golden evidence.
 
     Args:
         citations: As an answer's body has them.
         texts: Each cited revision's text.
-        evidence: ``document`` and ``quote``; a quote may stand more than once in its document.
+        evidence: ``document`` and ``quote``.
     """
     golden = list(evidence)
-    for citation in citations:
-        flat, places = _folded(texts[citation["revision"]])
-        for gold in golden:
-            want = _folded(gold["quote"])[0]
-            if not want or not same_document(citation["uri"], gold["document"]):
-                continue
-            for found in re.finditer(re.escape(want), flat):
-                if citation["start"] < places[found.end() - 1] + 1 and places[found.start()] < citation["end"]:
-                    return True
+    return any(overlaps_evidence(c["uri"], c["start"], c["end"], texts[c["revision"]], golden) for c in citations)
+
+
+def overlaps_evidence(uri: str, start: int, end: int, text: str, evidence: Iterable[Mapping[str, str]]) -> bool:
+    """Whether a range of a document overlaps golden evidence: same document, white space and marks folded.
+
+    Args:
+        uri: The document's.
+        start: Of the range, in code points.
+        end: Its end, exclusive.
+        text: The revision's whole text.
+        evidence: ``document`` and ``quote``; a quote may stand more than once in its document.
+    """
+    flat, places = _folded(text)
+    for gold in evidence:
+        want = _folded(gold["quote"])[0]
+        if not want or not same_document(uri, gold["document"]):
+            continue
+        for found in re.finditer(re.escape(want), flat):
+            if start < places[found.end() - 1] + 1 and places[found.start()] < end:
+                return True
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One case, scored. ``status`` is None when there was no body: an error, never a wrong answer and never dropped."""
-
-    answerable: bool
-    status: str | None
-    words: int = 0
-    right: bool = False
-    cited: bool = False
-    ms: float = 0.0
+def ndcg(ranked: Sequence[str], gains: Mapping[str, float], depth: int = 10) -> float:
+    """Return nDCG of ranked documents: gain = the grade (linear), log2 discount. Without a relevant document it is 0."""
+    found = sum(gains.get(name, 0.0) / math.log2(rank + 2) for rank, name in enumerate(ranked[:depth]))
+    best = sum(gain / math.log2(rank + 2) for rank, gain in enumerate(sorted(gains.values(), reverse=True)[:depth]))
+    return found / best if best else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """A set of cases in DESIGN's words; None where a share has no denominator."""
-
-    cases: int
-    errors: int
-    answered: int
-    median_words: float | None
-    right: float | None
-    cited: float | None
-    right_overall: float | None
-    abstention_precision: float | None
-    abstention_recall: float | None
-    answerable_refused: float | None
-    p50_ms: float | None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it for machines."""
-        return asdict(self)
-
-
-def shares(outcomes: Sequence[Outcome]) -> Shares:
-    """Add up outcomes. Right and cited are of answered answerable cases; right overall is of all answerable ones."""
-    able = [o for o in outcomes if o.answerable]
-    said = [o for o in outcomes if o.status in ("answered", "degraded")]
-    mute = [o for o in outcomes if o.status == "abstained"]
-    on_able = [o for o in said if o.answerable]
-    timed = [o.ms for o in outcomes if o.status]
-    return Shares(
-        cases=len(outcomes),
-        errors=sum(o.status is None for o in outcomes),
-        answered=len(said),
-        median_words=median(o.words for o in said) if said else None,
-        right=_share([o for o in on_able if o.right], on_able),
-        cited=_share([o for o in on_able if o.right and o.cited], on_able),
-        right_overall=_share([o for o in on_able if o.right], able),
-        abstention_precision=_share([o for o in mute if not o.answerable], mute),
-        abstention_recall=_share([o for o in mute if not o.answerable], [o for o in outcomes if not o.answerable]),
-        answerable_refused=_share([o for o in mute if o.answerable], able),
-        p50_ms=round(median(timed), 1) if timed else None,
-    )
-
-
-def _share(part: Sequence[Outcome], whole: Sequence[Outcome]) -> float | None:
-    return round(len(part) / len(whole), 3) if whole else None
+def recall(ranked: Sequence[str], gains: Mapping[str, float], depth: int) -> float:
+    """Return found relevant documents / min(depth, relevant ones); without a relevant document it is 0."""
+    relevant = {name for name, gain in gains.items() if gain > 0}
+    return len(relevant & set(ranked[:depth])) / min(depth, len(relevant)) if relevant else 0.0
 
 
 def _folded(text: str) -> tuple[str, list[int]]:

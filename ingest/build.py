@@ -26,6 +26,10 @@ Progress = Callable[[str, int, int | None], None]
 """Called with a step's name, how much was done since the last call, and the whole amount where it is known."""
 
 
+def silent(step: str, amount: int, whole: int | None) -> None:
+    """Tell nobody how far the work is."""
+
+
 @dataclass
 class Report:
     """What a run did, in the contract's words."""
@@ -82,7 +86,7 @@ def build(
     source: str | None = None,
     exclude: Sequence[str] = (),
     sync: bool = False,
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> Report:
     """Index a file or folder into a collection and publish the result.
 

@@ -1,11 +1,9 @@
 """``citewell ingest`` and ``citewell index``."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from app.core import snapshot, terminal
 from app.core.errors import CitewellError
@@ -30,7 +28,7 @@ def ingest(path: Path, collection: str, source: str | None, exclude: tuple[str, 
     with a reason and never stop the rest. Exits 0 whenever an index stands.
     """
     settings = terminal.settings()
-    with _Bars() as bars:
+    with terminal.Bars() as bars:
         report: Report = terminal.run(
             lambda: build(
                 path, collection=collection, settings=settings, source=source, exclude=exclude, sync=sync, progress=bars.advance
@@ -111,30 +109,6 @@ def verify(collection: str, as_json: bool) -> None:
         )
     if not as_json:
         click.echo(f"{snapshot.current_id(root, collection)}: sound.")
-
-
-class _Bars:
-    """A progress bar per step, on a terminal only."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
-
-    def __enter__(self) -> "_Bars":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def advance(self, step: str, amount: int, whole: int | None) -> None:
-        """Move the step's bar."""
-        if self._bar is None or self._bar.desc != step:
-            if self._bar is not None:
-                self._bar.close()
-            unit = " chunks" if step == "embedding" else " documents"
-            self._bar = tqdm(total=whole, desc=step, unit=unit, disable=not sys.stderr.isatty(), file=sys.stderr)
-            self._bar.desc = step
-        self._bar.update(amount)
 
 
 def _summary(report: Report) -> str:

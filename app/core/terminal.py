@@ -11,6 +11,8 @@ from app.core import telemetry
 from app.core.config import Settings, load_settings
 from app.core.errors import CitewellError
 
+_UNITS = {"embedding": " chunks", "asking": " questions", "searching": " queries"}
+
 
 class CliError(click.ClickException):
     """An expected error: one line, exit code 1."""
@@ -59,3 +61,35 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join(lines)
+
+
+class Bars:
+    """A progress bar per step, with rate and remaining time; on a terminal only."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __enter__(self) -> "Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def advance(self, step: str, amount: int, whole: int | None) -> None:
+        """Move the step's bar.
+
+        Args:
+            step: What is being done; a new name ends the bar before.
+            amount: How much was done since the last call.
+            whole: Of how much, where it is known.
+        """
+        from tqdm import tqdm  # only what takes long needs it
+
+        if self._bar is None or self._bar.desc != step:
+            if self._bar is not None:
+                self._bar.close()
+            unit = _UNITS.get(step, " documents")
+            self._bar = tqdm(total=whole, desc=step, unit=unit, disable=not sys.stderr.isatty(), file=sys.stderr)
+            self._bar.desc = step
+        self._bar.update(amount)

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Literal
 
 import numpy as np
@@ -159,6 +160,8 @@ class Ask:
     user: str | None = None
     max_citations: int = 5
     stream: bool = False
+    today: date | None = None
+    """The day that the prompt names: the day of asking, unless a suite or a replay pins it."""
 
 
 @dataclass(frozen=True, slots=True)

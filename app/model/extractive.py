@@ -22,7 +22,7 @@ _PASSAGE = re.compile(r'<passage n="(\d+)" title="(.*?)" heading="(.*?)">\n(.*?)
 _QUESTION = re.compile(r"<question>(.*?)</question>", re.DOTALL)
 _ABSTAIN = re.compile(r"<abstain>(.*?)</abstain>", re.DOTALL)
 _BLOCK = re.compile(r"^(?:- |\d+\. |.* \| )|\n")
-_STOP = re.compile(r"[.!?。！？]$")
+_STOP = re.compile(r"[.!?。！？][\"'”’»)\]]*$")
 
 
 class Extractive(CustomLLM):
@@ -69,7 +69,9 @@ class Extractive(CustomLLM):
 def _compose(picks: Sequence[Pick]) -> str:
     parts: list[str] = []
     for pick in picks:
-        block = bool(_BLOCK.search(pick.text))
+        block = bool(_BLOCK.search(pick.text)) or not _STOP.search(
+            pick.text
+        )  # an item, a row, a line of code: on a line of its own
         if parts:
             parts.append("\n" if block or parts[-1].endswith("\n") else " ")
         stop = None if block else _STOP.search(pick.text)

@@ -35,7 +35,11 @@ class Retriever:
 
     def search(self, question: str, *, k: int) -> list[Hit]:
         """Return the k nearest chunks, or all when there are fewer; best first, ties in the order of the index."""
-        query = self._embed([question])
+        return self.nearest(self._embed([question])[0], k=k)
+
+    def nearest(self, vector: Vectors, *, k: int) -> list[Hit]:
+        """Do the same for a question's vector, a unit row of shape (dim,)."""
+        query = vector.reshape(1, -1)
         found: list[tuple[float, int, int]] = []
         for number, segment in enumerate(self.snapshot.segments):
             scores, rows = segment.index.search(query, min(k, segment.index.ntotal))

@@ -362,7 +362,7 @@ async def test_a_bug_is_an_internal_error_with_its_row(
 ):
     from app.retrieve import Retriever
 
-    monkeypatch.setattr(Retriever, "search", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(Retriever, "nearest", lambda *_, **__: 1 / 0)
     async with service(tmp_path, cache_dir, indexed) as using:
         events = await events_of(using)
         stored, calls = rows(using, events[0].data["id"])

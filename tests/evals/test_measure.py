@@ -1,9 +1,12 @@
 import json
+import math
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from evals.measure import Outcome, cited, right, same_document, shares, words
+from evals.measure import cited, ndcg, recall, right, same_document, words
 
 
 def test_the_public_vectors_hold(shared_data: Path):
@@ -40,24 +43,26 @@ def test_a_citation_counts_where_it_overlaps_any_occurrence_of_the_evidence():
     assert not cited([citation(0, 5)], texts, [{"document": "a.md", "quote": " "}])
 
 
-def test_errors_are_a_column_and_count_as_not_right():
-    outcomes = [
-        Outcome(True, "answered", 10, True, True),
-        Outcome(True, "answered", 20, True, False),
-        Outcome(True, "answered", 30),
-        Outcome(True, "abstained"),
-        Outcome(True, None),
-        Outcome(False, "abstained"),
-        Outcome(False, "answered", 40),
-    ]
+def test_ndcg_by_hand():
+    gains = {"a": 2.0, "b": 1.0}
 
-    found = shares(outcomes)
-
-    assert (found.cases, found.errors, found.answered, found.median_words) == (7, 1, 4, 25)
-    assert (found.right, found.cited, found.right_overall) == (0.667, 0.333, 0.4)
-    assert (found.abstention_precision, found.abstention_recall, found.answerable_refused) == (0.5, 0.5, 0.2)
+    assert ndcg(["a", "b", "c"], gains) == pytest.approx(1.0)
+    assert ndcg(["c", "a"], gains) == pytest.approx((2 / math.log2(3)) / (2 + 1 / math.log2(3)))
+    assert ndcg(["c"] * 10 + ["a"], gains) == 0.0
+    assert ndcg(["a"], {}) == 0.0
 
 
-def test_a_share_of_nothing_is_none_not_zero():
-    assert shares([]).right is None
-    assert shares([Outcome(True, None)]).right_overall == 0.0
+def test_recall_is_of_what_fits_in_the_depth():
+    assert recall(["a", "x"], {"a": 1, "b": 1, "c": 0}, 10) == 0.5
+    assert recall(["a"], dict.fromkeys("abc", 1.0), 1) == 1.0
+    assert recall(["a"], {"c": 0.0}, 10) == 0.0
+
+
+@given(
+    st.permutations([f"d{n}" for n in range(12)]), st.dictionaries(st.sampled_from([f"d{n}" for n in range(12)]), st.floats(0, 3))
+)
+def test_no_ranking_beats_the_ideal_one(ranked: list[str], gains: dict[str, float]):
+    best = sorted(gains, key=lambda name: -gains[name])
+
+    assert 0 <= ndcg(ranked, gains) <= ndcg(best, gains) + 1e-9
+    assert ndcg(best, gains) == pytest.approx(1.0 if any(gains.values()) else 0.0)

@@ -32,7 +32,7 @@ def test_a_folder_becomes_a_published_snapshot(tmp_path: Path, settings: Setting
     for row in range(len(segment.chunks)):
         chunk = opened.chunk(segment, row)
         text = embedded_text(chunk.document.title, chunk.text, embedder.pieces.offsets)
-        np.testing.assert_allclose(segment.index.reconstruct(row), embedder([text])[0], atol=1e-5)
+        np.testing.assert_allclose(segment.index.reconstruct(row), embedder([text])[0], atol=1e-6)
     ports = next(d for d in opened.documents.values() if d.uri == "corpus/ports.md")
     text = opened.texts.read(ports.revision)
     assert ports.heading_at(text.index("9100")) == ("Ports", "Metrics")
@@ -198,12 +198,12 @@ def test_an_unchanged_ingest_imports_neither_torch_nor_a_web_framework(tmp_path:
     assert (done.returncode, done.stdout.strip()) == (0, "set()"), done.stderr
 
 
-def test_many_chunks_take_the_bulk_encoder_and_get_the_same_vectors(
+def test_chunks_that_are_embedded_in_several_threads_get_the_same_vectors(
     tmp_path: Path, settings: Settings, embedder: Embedder, monkeypatch
 ):
     from ingest import embed
 
-    monkeypatch.setattr(embed, "FEW", 1)
+    monkeypatch.setattr(embed, "_BLOCK", 1)
     report = build(write_documents(tmp_path / "corpus"), collection="docs", settings=settings)
 
     opened = snapshot.open_current(settings.indexes_dir, "docs")
@@ -212,7 +212,7 @@ def test_many_chunks_take_the_bulk_encoder_and_get_the_same_vectors(
     for row in range(len(segment.chunks)):
         chunk = opened.chunk(segment, row)
         text = embedded_text(chunk.document.title, chunk.text, embedder.pieces.offsets)
-        np.testing.assert_allclose(segment.index.reconstruct(row), embedder([text])[0], atol=1e-5)
+        np.testing.assert_allclose(segment.index.reconstruct(row), embedder([text])[0], atol=1e-6)
 
 
 def test_sync_drops_nothing_while_something_unnamed_can_not_be_read(tmp_path: Path, settings: Settings):

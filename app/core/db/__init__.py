@@ -1,4 +1,4 @@
 """The database: tables, engine, migrations, and query functions that take a session and never commit.
 
-Read in this order: tables, engine, ledger, keys, collections.
+Read in this order: tables, engine, writer, ledger, keys, collections.
 """

@@ -1,13 +1,28 @@
 """Queries on collections and their releases."""
 
+from typing import NamedTuple
+
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from app.core.db.tables import CollectionRow, ReleaseRow
 
 
-def find(session: Session, name: str) -> CollectionRow | None:
-    """Return a collection's row: whose it is, and the epochs."""
-    return session.get(CollectionRow, name)
+class Owner(NamedTuple):
+    """Who may use a collection."""
+
+    tenant: str
+    visible_to_all: bool
+
+
+_OWNER = select(CollectionRow.tenant, CollectionRow.visible_to_all).where(col(CollectionRow.name) == bindparam("name"))
+"""Asked with each request."""
+
+
+def owner(session: Session, name: str) -> Owner | None:
+    """Return who may use a collection; None when it was never entered."""
+    found = session.connection().execute(_OWNER, {"name": name}).first()
+    return Owner(*found) if found else None
 
 
 def add(session: Session, name: str, *, tenant: str) -> CollectionRow:

@@ -156,7 +156,7 @@ def test_more_evidence_never_speaks_against_an_answer(field: str) -> None:
 
 
 def test_near_misses_weigh_against_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same passage carries less when the question swaps a number, an opposite, a negation or a word of elsewhere."""
+    """The same passage carries less when the question swaps a number, an opposite, a negation, or asks of something else."""
     passage = Source(
         1, "Steam", "", "Steam enters the engine in hot areas in 1769. Boats sank off Dover. Cold areas are few there."
     )
@@ -174,15 +174,15 @@ def test_near_misses_weigh_against_an_answer(monkeypatch: pytest.MonkeyPatch) ->
         return found[-1]
 
     plain = evidence("Does steam enter the engine in hot areas in 1769?")
-    assert (plain.number, plain.opposite, plain.negation, plain.elsewhere) == (0, 0, 0, 0)
+    assert (plain.number, plain.opposite, plain.negation, plain.covered) == (0, 0, 0, 1)
     for question, field in [
         ("Does steam enter the engine in hot areas in 1796?", "number"),
         ("Does steam enter the engine in cold areas in 1769?", "opposite"),
         ("Does steam never enter the engine in hot areas in 1769?", "negation"),
-        ("Does steam enter the boats in hot areas in 1769?", "elsewhere"),
+        ("Does steam enter the zeppelin in hot areas in 1769?", "covered"),
     ]:
         swapped = evidence(question)
-        assert getattr(swapped, field) < 0, question
+        assert getattr(swapped, field) < getattr(plain, field), question
         assert odds(swapped) < odds(plain)
 
 

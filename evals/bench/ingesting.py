@@ -1,0 +1,42 @@
+"""Documents -> a published index, over the bare encoder on the same texts, sorted and batched the same."""
+
+import time
+
+from app.core.embed import Pieces
+from evals.bench.figures import Row, middle
+from evals.bench.workshop import REAL, Workshop, real
+from ingest.build import build
+from ingest.chunk import embedded_text
+
+
+def measure(workshop: Workshop, *, rounds: int) -> list[Row]:
+    """Ingest the pages into a new collection and encode the same texts barely, in turn."""
+    import transformers
+    from sentence_transformers import SentenceTransformer  # torch: seconds, and in neither of the two figures
+
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the library's own
+    model = SentenceTransformer(str(workshop.files.folder), device="cpu")
+    model.encode(["warm"] * 16, show_progress_bar=False)
+    batch = workshop.settings.ingest.batch
+    ours: list[float] = []
+    bare: list[float] = []
+    texts: list[str] = []
+    for number in range(rounds):
+        report = build(workshop.documents, collection=REAL if number == 0 else f"{REAL}-{number}", settings=workshop.settings)
+        ours.append(report.embedded / report.seconds)
+        texts = texts or _texts(workshop)
+        started = time.perf_counter()
+        model.encode(texts, batch_size=batch, convert_to_numpy=True, show_progress_bar=False)
+        bare.append(len(texts) / (time.perf_counter() - started))
+    ratio = middle([mine / theirs for mine, theirs in zip(ours, bare, strict=True)])
+    what = f"ingest, {len(texts):,} chunks, a second"
+    return [Row(what, f"{middle(ours):.1f}", f"{middle(bare):.1f} (encoder)", f"{ratio:.2f}", ">= .95", rounds)]
+
+
+def _texts(workshop: Workshop) -> list[str]:
+    """What the product embedded of these pages, longest first, each text once."""
+    source = real(workshop)
+    offsets = Pieces(workshop.files).offsets
+    chunks = [source.chunk(segment, row) for segment in source.segments for row in range(len(segment.chunks))]
+    texts = dict.fromkeys(embedded_text(chunk.document.title, chunk.text, offsets) for chunk in chunks)
+    return sorted(texts, key=lambda text: -len(text))

@@ -1,0 +1,97 @@
+"""A BEIR folder (corpus.jsonl, queries.jsonl, qrels/test.tsv) -> nDCG@10 and recall of the product's retrieval, by way of searching."""
+
+import csv
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from app.core.config import Settings
+from app.core.errors import Misconfigured
+from app.core.types import Hit
+from app.wiring import open_retriever
+from evals.measure import ndcg, recall
+from evals.metrics import Measure, centre, mean
+from ingest.build import Progress, build, silent
+
+COLLECTION = "evals-retrieval"
+_DOCUMENTS = 100
+"""Documents ranked per query, for recall@100."""
+
+
+def run(folder: Path, settings: Settings, *, progress: Progress = silent) -> dict[str, dict[str, Measure]]:
+    """Index a folder's corpus in a temporary home, search for each judged query, and score the documents that come.
+
+    Args:
+        folder: A BEIR folder; its ``qrels/test.tsv`` says which documents are relevant, and how much.
+        settings: Embedder, chunker and retrieval.
+        progress: Told how far the work is.
+
+    Raises:
+        Misconfigured: The folder is not one, or its queries and judgements do not belong together.
+    """
+    queries, judged = _queries(folder), _judgements(folder)
+    asked = [name for name in queries if any(gain > 0 for gain in judged.get(name, {}).values())]
+    if not asked:
+        raise Misconfigured(f"{folder.name}: no query of queries.jsonl has a relevant document in qrels/test.tsv.")
+    with tempfile.TemporaryDirectory(prefix="citewell-evals-") as name:
+        home = Path(name)
+        settings.cache_dir.mkdir(parents=True, exist_ok=True)
+        (home / "cache").symlink_to(settings.cache_dir)
+        own = settings.model_copy(update={"home": home, "indexes_dir": home / "indexes"})
+        build(folder / "corpus.jsonl", collection=COLLECTION, settings=own, progress=progress)
+        retriever = open_retriever(own, COLLECTION)
+        ways = {"dense": retriever.search}
+        return {way: _scored(search, [(queries[q], judged[q]) for q in asked], progress) for way, search in ways.items()}
+
+
+def _scored(
+    search: Callable[..., list[Hit]], asked: Sequence[tuple[str, dict[str, float]]], progress: Progress
+) -> dict[str, Measure]:
+    found: dict[str, list[float]] = {"ndcg@10": [], "recall@10": [], "recall@100": [], "ms": []}
+    for query, gains in asked:
+        began = time.perf_counter()
+        ranked = _documents(search, query)
+        found["ms"].append((time.perf_counter() - began) * 1000)
+        found["ndcg@10"].append(ndcg(ranked, gains))
+        found["recall@10"].append(recall(ranked, gains, 10))
+        found["recall@100"].append(recall(ranked, gains, 100))
+        progress("searching", 1, len(asked))
+    times = found.pop("ms")
+    return {**{name: mean(values) for name, values in found.items()}, "p50_ms": centre(times, 50), "p95_ms": centre(times, 95)}
+
+
+def _documents(search: Callable[..., list[Hit]], query: str) -> list[str]:
+    """Rank documents by their best chunk, taking more chunks until there are enough documents or no more chunks."""
+    wanted = 2 * _DOCUMENTS
+    while True:
+        hits = search(query, k=wanted)
+        names = list(dict.fromkeys(hit.chunk.document.uri.rpartition("#")[2] for hit in hits))
+        if len(names) >= _DOCUMENTS or len(hits) < wanted:
+            return names[:_DOCUMENTS]
+        wanted *= 2
+
+
+def _queries(folder: Path) -> dict[str, str]:
+    try:
+        lines = (folder / "queries.jsonl").read_bytes().splitlines()
+        rows: list[dict[str, Any]] = [orjson.loads(line) for line in lines if line.strip()]
+        return {str(row["_id"]): str(row["text"]) for row in rows}
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise Misconfigured(f"{folder.name}/queries.jsonl can't be read: {error!r}. Each line needs `_id` and `text`.") from None
+
+
+def _judgements(folder: Path) -> dict[str, dict[str, float]]:
+    judged: dict[str, dict[str, float]] = {}
+    try:
+        with (folder / "qrels" / "test.tsv").open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                judged.setdefault(row["query-id"], {})[row["corpus-id"]] = float(row["score"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise Misconfigured(
+            f"{folder.name}/qrels/test.tsv can't be read: {error!r}. It needs the columns query-id, corpus-id and score."
+        ) from None
+    return judged
