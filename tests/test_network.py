@@ -31,6 +31,7 @@ def test_a_test_can_not_leave_this_machine():
         socket.create_connection(("192.0.2.1", 80), timeout=1)
 
 
+@pytest.mark.slow
 def test_ingesting_and_asking_connect_to_nobody(tmp_path: Path, cache_dir: Path):
     home = tmp_path / "home"
     home.mkdir()

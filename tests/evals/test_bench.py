@@ -199,6 +199,7 @@ def test_the_benchmarks_page_has_its_section():
 # ------------------------------------------------------------------------------------------ corpus, processes
 
 
+@pytest.mark.slow
 def test_the_questions_are_all_different_and_enough_for_the_longest_run(tmp_path: Path):
     from evals.bench.answering import _WARM, LATE
 
