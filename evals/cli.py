@@ -10,7 +10,7 @@ from evals import recordings, report, retrieval
 from evals.gate import judge
 from evals.metrics import measure
 from evals.run import run as run_suite
-from evals.suite import find_suite
+from evals.suite import find_suite, hash_of
 
 GATE_FAILED = 3
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document for machines.")
@@ -68,6 +68,8 @@ def record(name: str, model: str | None, limit: int | None, as_json: bool) -> No
         raise terminal.CliError("Recordings belong to the repository: run this in a checkout.")
     settings = terminal.settings()
     suite = terminal.run(lambda: find_suite(name))
+    if (model or suite.model or settings.model) == "extractive":
+        raise terminal.CliError("The model `extractive` needs no recording: it is always there, and says the same each time.")
     with terminal.Bars() as bars:
         result = terminal.run(lambda: run_suite(suite, settings, model=model, limit=limit, live=True, progress=bars.advance))
     failed = [one for one in result.scored if one.status is None]
@@ -106,4 +108,5 @@ def bench_retrieval(folder: Path, as_json: bool) -> None:
     names = list(next(iter(found.values())))
     rows = [(way, *(f"{m.value:.3f} ({m.low:.3g} - {m.high:.3g})" for m in measures.values())) for way, measures in found.items()]
     click.echo(terminal.table(("way", *names), rows))
-    click.echo(f"\n{next(iter(found.values()))['ndcg@10'].of} queries; in brackets the 95 % interval.")
+    queries = next(iter(found.values()))["ndcg@10"].of
+    click.echo(f"\n{folder.resolve().name} ({hash_of(folder)}): {queries} queries; in brackets the 95 % interval.")

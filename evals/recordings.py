@@ -8,9 +8,6 @@ import asyncio
 import hashlib
 import json
 import re
-import socket
-import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -19,7 +16,6 @@ from typing import Any
 
 import orjson
 import rfc8785
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -29,6 +25,7 @@ from app.core.config import CallSettings
 from app.core.errors import CitewellError, Misconfigured
 from app.core.types import Message
 from app.model.gateway import Call, Parameters, Route, supported
+from evals.loopback import serving
 
 FOLDER = Path(__file__).parent / "data" / "recordings"
 """One folder a suite, in it one file a model and prompt."""
@@ -168,20 +165,9 @@ class Player:
 @contextmanager
 def playing(player: Player) -> Iterator[Player]:
     """Serve a player on a free loopback port until the block ends."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        player.port = listening.getsockname()[1]
-        app = Starlette(routes=[HttpRoute("/v1/chat/completions", player.answer, methods=["POST"])])
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
-            yield player
-        finally:
-            server.should_exit = True
-            thread.join(10)
+    app = Starlette(routes=[HttpRoute("/v1/chat/completions", player.answer, methods=["POST"])])
+    with serving(app) as player.port:
+        yield player
 
 
 def _head(kind: str, one: Recorded) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """A BEIR folder (corpus.jsonl, queries.jsonl, qrels/test.tsv) -> nDCG@10 and recall of the product's retrieval, by way of searching."""
 
 import csv
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,11 @@ from app.core.config import Settings
 from app.core.errors import Misconfigured
 from app.core.types import Hit
 from app.wiring import open_retriever
+from evals.home import temporary_home
 from evals.measure import ndcg, recall
 from evals.metrics import Measure, centre, mean
 from ingest.build import Progress, build, silent
+from ingest.load import Item, read
 
 COLLECTION = "evals-retrieval"
 _DOCUMENTS = 100
@@ -37,24 +38,21 @@ def run(folder: Path, settings: Settings, *, progress: Progress = silent) -> dic
     asked = [name for name in queries if any(gain > 0 for gain in judged.get(name, {}).values())]
     if not asked:
         raise Misconfigured(f"{folder.name}: no query of queries.jsonl has a relevant document in qrels/test.tsv.")
-    with tempfile.TemporaryDirectory(prefix="citewell-evals-") as name:
-        home = Path(name)
-        settings.cache_dir.mkdir(parents=True, exist_ok=True)
-        (home / "cache").symlink_to(settings.cache_dir)
-        own = settings.model_copy(update={"home": home, "indexes_dir": home / "indexes"})
+    with temporary_home(settings) as own:
         build(folder / "corpus.jsonl", collection=COLLECTION, settings=own, progress=progress)
         retriever = open_retriever(own, COLLECTION)
+        names, pairs = _names(folder / "corpus.jsonl", own), [(queries[q], judged[q]) for q in asked]
         ways = {"dense": retriever.search}
-        return {way: _scored(search, [(queries[q], judged[q]) for q in asked], progress) for way, search in ways.items()}
+        return {way: _scored(search, names, pairs, progress) for way, search in ways.items()}
 
 
 def _scored(
-    search: Callable[..., list[Hit]], asked: Sequence[tuple[str, dict[str, float]]], progress: Progress
+    search: Callable[..., list[Hit]], names: Mapping[str, str], asked: Sequence[tuple[str, dict[str, float]]], progress: Progress
 ) -> dict[str, Measure]:
     found: dict[str, list[float]] = {"ndcg@10": [], "recall@10": [], "recall@100": [], "ms": []}
     for query, gains in asked:
         began = time.perf_counter()
-        ranked = _documents(search, query)
+        ranked = _documents(search, names, query)
         found["ms"].append((time.perf_counter() - began) * 1000)
         found["ndcg@10"].append(ndcg(ranked, gains))
         found["recall@10"].append(recall(ranked, gains, 10))
@@ -64,15 +62,21 @@ def _scored(
     return {**{name: mean(values) for name, values in found.items()}, "p50_ms": centre(times, 50), "p95_ms": centre(times, 95)}
 
 
-def _documents(search: Callable[..., list[Hit]], query: str) -> list[str]:
+def _documents(search: Callable[..., list[Hit]], names: Mapping[str, str], query: str) -> list[str]:
     """Rank documents by their best chunk, taking more chunks until there are enough documents or no more chunks."""
     wanted = 2 * _DOCUMENTS
     while True:
         hits = search(query, k=wanted)
-        names = list(dict.fromkeys(hit.chunk.document.uri.rpartition("#")[2] for hit in hits))
-        if len(names) >= _DOCUMENTS or len(hits) < wanted:
-            return names[:_DOCUMENTS]
+        ranked = list(dict.fromkeys(names[hit.chunk.document.uri] for hit in hits))
+        if len(ranked) >= _DOCUMENTS or len(hits) < wanted:
+            return ranked[:_DOCUMENTS]
         wanted *= 2
+
+
+def _names(corpus: Path, settings: Settings) -> dict[str, str]:
+    """Return the id by which judgements name a document, for each uri: a row may have a uri of its own."""
+    found = read(corpus, source=None, exclude=(), max_bytes=settings.ingest.max_document_bytes)
+    return {item.uri: str(item.row.get("_id", item.uri)) for item in found if isinstance(item, Item) and item.row}
 
 
 def _queries(folder: Path) -> dict[str, str]:

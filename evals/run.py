@@ -1,12 +1,10 @@
 """A suite -> scored cases, through the product itself: ingest into a collection of its own, ask, look at what came."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +23,7 @@ from app.model.prices import open_book
 from app.retrieve import Retriever
 from app.wiring import Service, needs_local_server, open_service, route_of, start_local_server
 from evals.cases import Case, read_cases
+from evals.home import temporary_home
 from evals.measure import cited, ndcg, overlaps_evidence, right, same_document, words
 from evals.metrics import Scored
 from evals.recordings import Player, Recorded, playing, read
@@ -76,9 +75,7 @@ def run(
     """
     began = time.perf_counter()
     cases = read_cases(suite.cases)[:limit]
-    wanted = suite.settings(settings, model)
-    with tempfile.TemporaryDirectory(prefix="citewell-evals-") as name:
-        own = _at_home(wanted, Path(name), ledger=live)
+    with temporary_home(suite.settings(settings, model), real_ledger=live) as own:
         build(suite.documents, collection=_collection(suite), settings=own, exclude=suite.exclude, progress=progress)
         result = asyncio.run(_ask_all(suite, cases, own, live=live, progress=progress))
     result.seconds = round(time.perf_counter() - began, 3)
@@ -89,25 +86,17 @@ def _collection(suite: Suite) -> str:
     return "evals-" + "".join(char if char.isascii() and char.isalnum() else "-" for char in suite.name.lower())[:40]
 
 
-def _at_home(settings: Settings, home: Path, *, ledger: bool) -> Settings:
-    """Move index and ledger into a temporary home; what can be rebuilt, and the user's own prices, are linked."""
-    settings.cache_dir.mkdir(parents=True, exist_ok=True)
-    (home / "cache").symlink_to(settings.cache_dir)
-    if (settings.home / "prices.yaml").exists():
-        (home / "prices.yaml").symlink_to(settings.home / "prices.yaml")
-    database = settings.database_url if ledger else f"sqlite:///{home / 'citewell.db'}"
-    return settings.model_copy(update={"home": home, "indexes_dir": home / "indexes", "database_url": database})
-
-
 async def _ask_all(suite: Suite, cases: list[Case], settings: Settings, *, live: bool, progress: Progress) -> Result:
     with _player(suite, settings, live=live) as player:
         async with open_service(settings, route=player.route if player else None) as service:
             serving = await service.live.serving(_collection(suite), LOCAL)
             result = Result(suite, settings.model, serving.release.shown("stable"))
             for case in cases:
+                if player:
+                    player.failed = None
                 scored = await _score(case, suite, service, serving.retriever)
                 if player and player.failed and scored.status is None:
-                    (code, message), player.failed = player.failed, None
+                    code, message = player.failed
                     scored = replace(scored, code=code, message=message)
                 result.scored.append(scored)
                 progress("asking", 1, len(cases))

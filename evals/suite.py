@@ -22,7 +22,7 @@ _NOT_DOCUMENTS = ("README*", "LICENSE*", "cases.jsonl")
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What a measure must keep to; `FLOOR` in a suite: ``right: ">= 0.8"``."""
+    """What a measure must keep to, in a suite ``right: ">= 0.8"``."""
 
     metric: str
     sign: Literal[">=", "<="]
@@ -55,11 +55,7 @@ class Suite:
     @property
     def sha256(self) -> str:
         """Hash of cases and documents (first 16 hex digits), so that a figure says what it was taken on."""
-        digest = hashlib.sha256(self.cases.read_bytes())
-        files = sorted(path for path in self.documents.rglob("*") if path.is_file()) or [self.documents]
-        for path in files:
-            digest.update(path.relative_to(self.documents.parent).as_posix().encode() + b"\0" + path.read_bytes())
-        return digest.hexdigest()[:16]
+        return hash_of(self.cases, self.documents)
 
     def settings(self, settings: Settings, model: str | None = None) -> Settings:
         """Return the settings with the suite's pins; ``model`` goes before the suite's own.
@@ -82,6 +78,15 @@ class Suite:
             return Settings.model_validate(tree)
         except ValidationError as error:
             raise Misconfigured(f"The suite `{self.name}` pins a setting out of its range: {error.errors()[0]['msg']}.") from None
+
+
+def hash_of(*roots: Path) -> str:
+    """Return a hash of files, and of folders with the names below them (first 16 hex digits)."""
+    digest = hashlib.sha256()
+    for root in (root.resolve() for root in roots):
+        for path in sorted(path for path in root.rglob("*") if path.is_file()) or [root]:
+            digest.update(path.relative_to(root.parent).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 class _File(BaseModel):

@@ -8,19 +8,17 @@ called ``fake``), and is as nasty as the real thing. The first part of the base 
 import asyncio
 import json
 import re
-import socket
-import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from evals.loopback import serving
 
 FAILURES = {
     "down": (500, {"error": {"message": "boom"}}),
@@ -59,20 +57,10 @@ class Upstream:
 @contextmanager
 def running() -> Iterator[Upstream]:
     """Run a fake provider on a free port until the block ends."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        upstream = Upstream(listening.getsockname()[1])
-        app = Starlette(routes=[Route("/{behaviour}/v1/chat/completions", _Chat(upstream), methods=["POST"])])
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
-            yield upstream
-        finally:
-            server.should_exit = True
-            thread.join(10)
+    upstream = Upstream(0)
+    app = Starlette(routes=[Route("/{behaviour}/v1/chat/completions", _Chat(upstream), methods=["POST"])])
+    with serving(app) as upstream.port:
+        yield upstream
 
 
 class _Chat:

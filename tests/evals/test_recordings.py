@@ -1,6 +1,5 @@
 """Recordings play through the product's own road, and what was not recorded is an error, never a score."""
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,7 +102,6 @@ async def test_where_the_model_may_be_asked_it_is_and_its_answer_is_kept(provide
     assert first["choices"] == again["choices"]
     assert (len(player.called), player.played) == (1, 1)
     assert player.called[0].key == key_of("m", BODY)
-    await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(

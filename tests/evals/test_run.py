@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def test_the_worse_prompt_closes_the_gate(home: Path, monkeypatch: pytest.Monkey
 
 def test_calls_that_were_not_recorded_are_errors_and_no_scores(home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CITEWELL_MODEL_API_KEY", "sk-none")
-    call_prices(home, "openai/none")
+    set_price(home, "openai/none")
     found = report("answers", "--model", "openai/none", "--limit", "3", code=3)
 
     assert found["verdict"] == "error"
@@ -115,7 +116,7 @@ def test_calls_that_were_not_recorded_are_errors_and_no_scores(home: Path, monke
 
 
 def test_a_model_that_can_not_be_reached_gives_errors_and_no_scores(home: Path, monkeypatch: pytest.MonkeyPatch):
-    call_prices(home, "openai/none", "0", "0")
+    set_price(home, "openai/none", "0", "0")
     monkeypatch.setenv("CITEWELL_MODEL_BASE_URL", "http://127.0.0.1:9/v1")
     done = call("run", "answers", "--model", "openai/none", "--limit", "3")
 
@@ -125,8 +126,8 @@ def test_a_model_that_can_not_be_reached_gives_errors_and_no_scores(home: Path, 
     assert done.stdout.strip().endswith("could not be taken")
 
 
-def call_prices(home: Path, model: str, given: str = "1", taken: str = "2") -> None:
-    row = {"since": __import__("datetime").date(2026, 1, 1), "input": given, "output": taken}
+def set_price(home: Path, model: str, given: str = "1", taken: str = "2") -> None:
+    row = {"since": date(2026, 1, 1), "input": given, "output": taken}
     home.mkdir(exist_ok=True)
     (home / "prices.yaml").write_text(yaml.safe_dump({"models": {model: [row]}}))
 
@@ -134,7 +135,7 @@ def call_prices(home: Path, model: str, given: str = "1", taken: str = "2") -> N
 def test_what_is_asked_live_is_paid_and_stands_in_the_ledger(
     home: Path, settings: Settings, provider: Upstream, monkeypatch: pytest.MonkeyPatch
 ):
-    call_prices(home, "openai/fake")
+    set_price(home, "openai/fake")
     monkeypatch.setenv("CITEWELL_MODEL_BASE_URL", provider.url())
     monkeypatch.setenv("CITEWELL_MODEL_API_KEY", "sk-none")
 
@@ -155,7 +156,7 @@ def test_recording_writes_one_file_that_a_run_then_plays(
     copy = tmp_path / "recordings"
     shutil.copytree(recordings.FOLDER, copy)
     monkeypatch.setattr(recordings, "FOLDER", copy)
-    call_prices(home, "openai/fake")
+    set_price(home, "openai/fake")
     monkeypatch.setenv("CITEWELL_MODEL_BASE_URL", provider.url())
     monkeypatch.setenv("CITEWELL_MODEL_API_KEY", "sk-none")
 
@@ -170,7 +171,7 @@ def test_recording_writes_one_file_that_a_run_then_plays(
 
 
 def test_a_recording_with_a_failure_in_it_is_not_kept(home: Path, provider: Upstream, monkeypatch: pytest.MonkeyPatch):
-    call_prices(home, "openai/fake")
+    set_price(home, "openai/fake")
     monkeypatch.setenv("CITEWELL_MODEL_BASE_URL", provider.url("down"))
     before = sorted(recordings.FOLDER.rglob("*"))
 
@@ -220,9 +221,30 @@ def test_retrieval_is_scored_on_a_beir_folder(home: Path, tmp_path: Path):
     assert 0.8 < dense["ndcg@10"] < 1
 
 
-@pytest.mark.parametrize("missing", ["queries.jsonl", "qrels/test.tsv"])
+def test_a_document_with_a_uri_of_its_own_is_still_found_by_its_id(home: Path, tmp_path: Path):
+    (tmp_path / "qrels").mkdir()
+    row = {"_id": "a#1", "uri": "https://wiki.example/logs", "title": "", "text": "Audit logs are kept for a year."}
+    (tmp_path / "corpus.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "queries.jsonl").write_text(json.dumps({"_id": "1", "text": "retention of audit logs"}) + "\n")
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n1\ta#1\t1\n")
+
+    assert json.loads(call("bench", "retrieval", str(tmp_path), "--json").stdout)["dense"]["ndcg@10"] == 1
+
+
+@pytest.mark.parametrize("missing", ["queries.jsonl", "test.tsv"])
 def test_a_folder_that_is_no_beir_folder_says_what_it_needs(home: Path, tmp_path: Path, missing: str):
+    if missing == "test.tsv":
+        (tmp_path / "queries.jsonl").write_text(json.dumps({"_id": "1", "text": "logs"}) + "\n")
+
     done = call("bench", "retrieval", str(tmp_path))
 
     assert done.exit_code == 1
-    assert "can't be read" in done.stderr
+    assert f"{missing} can't be read" in done.stderr
+
+
+def test_the_extractive_model_is_not_recorded(home: Path):
+    done = call("record", "smoke")
+
+    assert done.exit_code == 1
+    assert "needs no recording" in done.stderr
+    assert sorted(path.name for path in recordings.FOLDER.iterdir()) == ["answers"]
