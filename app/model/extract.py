@@ -7,17 +7,17 @@ It sees what any model sees, the rendered prompt: no index, no retrieval scores.
 
 import math
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 
 import numpy as np
-import snowballstemmer
 
 from app.core.sentences import spans
+from app.core.stems import stem
 from app.core.types import Vectors
+from app.model.english import CAUSE, KINDS, NAME, NUMBER, POINTER, PRONOUN, STOP, WHEN, negated, opposites, stems_of
 
 Embed = Callable[[Sequence[str]], Vectors]
 
@@ -150,15 +150,15 @@ def odds(evidence: Evidence) -> float:
 
 
 def _read(i: int, passage: Source) -> list[_Unit]:
-    about = _stems(f"{passage.title} {passage.heading}")
+    about = stems_of(f"{passage.title} {passage.heading}")
     headings = {heading.strip() for heading in (passage.title, *passage.heading.split(">"))}
     texts = (passage.text[start:end] for start, end in spans(passage.text))
-    return [_Unit(i, text, _stems(text), about, text.strip("# ") not in headings and _says(text)) for text in texts]
+    return [_Unit(i, text, stems_of(text), about, text.strip("# ") not in headings and _says(text)) for text in texts]
 
 
 def _says(text: str) -> bool:
     count = len(re.findall(r"\w+", text))
-    if count < 3 or text.endswith(("?", ":")) or _POINTER.match(text):
+    if count < 3 or text.endswith(("?", ":")) or POINTER.match(text):
         return False
     stops = text.rstrip("\"'”’»)] ")[-1:] in (".", "!", "。", "！", "…")
     return stops or count > 8 or _is_item(text) or _is_row(text)
@@ -173,10 +173,10 @@ def _is_row(text: str) -> bool:
 
 
 def _ask(question: str, units: Sequence[_Unit]) -> _Asked:
-    seen = Counter(stem for unit in units for stem in unit.stems)
-    stems = _stems(question)
-    weight = {stem: math.log(1 + (len(units) + 1) / (seen[stem] + 0.5)) for stem in sorted(stems - _STOP)}
-    kind = next((kind for kind, pattern in _KINDS.items() if re.search(pattern, question, re.IGNORECASE)), "other")
+    seen = Counter(one for unit in units for one in unit.stems)
+    stems = stems_of(question)
+    weight = {one: math.log(1 + (len(units) + 1) / (seen[one] + 0.5)) for one in sorted(stems - STOP)}
+    kind = next((kind for kind, pattern in KINDS.items() if re.search(pattern, question, re.IGNORECASE)), "other")
     return _Asked(question, stems, weight, kind)
 
 
@@ -254,9 +254,9 @@ def _evidence(asked: _Asked, units: Sequence[_Unit], like: _Likeness, scores: Ma
         lead=first - sum(others) / len(others) if others else _LEAD_ALONE,
         nearness=first,
         covered=_covered(asked.weight, frozenset().union(*(u.stems for u in units))),
-        negation=-float(asked.kind != "why" and _negated(asked.text) and not _negated(unit.text)),
-        opposite=-float(any(_opposites(stem) & unit.stems for stem in asked.stems - beside)),
-        number=-float(any(stem.isdigit() for stem in asked.stems - beside)),
+        negation=-float(asked.kind != "why" and negated(asked.text) and not negated(unit.text)),
+        opposite=-float(any(opposites(one) & unit.stems for one in asked.stems - beside)),
+        number=-float(any(one.isdigit() for one in asked.stems - beside)),
     )
 
 
@@ -300,7 +300,7 @@ def _leader(units: Sequence[_Unit], i: int) -> int | None:
     if _is_item(unit.text):
         opener = next((j for j in reversed(before) if not _is_item(units[j].text)), None)
         return opener if opener is not None and units[opener].text.endswith(":") else None
-    return before[-1] if _PRONOUN.match(unit.text) and units[before[-1]].says else None
+    return before[-1] if PRONOUN.match(unit.text) and units[before[-1]].says else None
 
 
 def _beside(units: Sequence[_Unit], i: int) -> list[int]:
@@ -309,115 +309,14 @@ def _beside(units: Sequence[_Unit], i: int) -> list[int]:
 
 def _covered(weight: Mapping[str, float], stems: frozenset[str]) -> float:
     whole = sum(weight.values())
-    return sum(value for stem, value in weight.items() if stem in stems) / whole if whole else 0.0
+    return sum(value for one, value in weight.items() if one in stems) / whole if whole else 0.0
 
 
 def _fits(asked: _Asked, text: str) -> float:
     """Whether a text holds, beyond the question's own words, what its kind of question asks for; half when that can't be told."""
     if asked.kind in ("when", "number"):
-        found = (_WHEN if asked.kind == "when" else _NUMBER).findall(text.lower())
-        return float(any(_stem(word) not in asked.stems for word in found))
+        found = (WHEN if asked.kind == "when" else NUMBER).findall(text.lower())
+        return float(any(stem(word) not in asked.stems for word in found))
     if asked.kind in ("who", "where"):
-        return float(any(_stem(word.lower()) not in asked.stems | _STOP for word in _NAME.findall(text)))
-    return float(bool(_CAUSE.search(text))) if asked.kind == "why" else 0.5
-
-
-def _negated(text: str) -> bool:
-    return _NEGATION.search(text) is not None
-
-
-@lru_cache(maxsize=10_000)
-def _opposites(stem: str) -> frozenset[str]:
-    made = {prefix + stem for prefix in _NOT} | {stem[len(p) :] for p in _NOT if stem.startswith(p) and len(stem) - len(p) >= 4}
-    return frozenset(made) | _OPPOSITES.get(stem, frozenset())
-
-
-class _Stemmers(threading.local):
-    def __init__(self) -> None:
-        self.english = snowballstemmer.stemmer("english")  # keeps the word it works on: not to be shared by threads
-
-
-_stemmers = _Stemmers()
-
-
-@lru_cache(maxsize=50_000)
-def _stem(word: str) -> str:
-    return str(_stemmers.english.stemWord(word))
-
-
-def _stems(text: str) -> frozenset[str]:
-    return frozenset(_stem(word) for word in re.findall(r"\w+", text.lower()))
-
-
-_KINDS = {
-    "number": r"\bhow (?:many|much|long|old|far|tall|often|large|big|high|deep|fast|wide|few|heavy)\b|\b(?:number|population) of\b|"
-    r"\bwhat (?:percent|percentage|amount|number)\b",
-    "when": r"\bwhen\b|\b(?:what|which) (?:year|date|month|day|century|decade|time)\b",
-    "who": r"\b(?:who|whom|whose)\b",
-    "where": r"\bwhere\b|\b(?:what|which) (?:city|country|state|place|region|continent|town|county|location|province)\b",
-    "why": r"\bwhy\b|\bwhat (?:(?:was|is|are) the )?(?:reason|cause)",
-}
-_WHEN = re.compile(
-    r"\b(?:1\d{3}s?|20\d\ds?|\d{3}|january|february|march|april|may|june|july|august|september|october|november|december|century|"
-    r"daily|weekly|monthly|age|days?|hours?|spring|summer|autumn|winter)\b"
-)
-_NUMBER = re.compile(
-    r"\b(?:\w*\d\w*|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|"
-    r"million|billion|dozen|half|once|twice|both|several)\b"
-)
-_NAME = re.compile(r"(?<![.!?] )(?<!^)\b[A-Z][\w'-]+")
-_CAUSE = re.compile(
-    r"\bbecause|\bdue to|\bin order to|\bso that|\bcaus|\breason|\bsince\b|\bas a result|\btherefore|\bresult|\bled to\b|\bowing|"
-    r"\bto (?:avoid|prevent|protect|make|allow|ensure|help|give|provide)",
-    re.IGNORECASE,
-)
-_POINTER = re.compile(
-    r"(?:[-*•]\s+)?(?:(?:(?:please |also )?(?:see|refer to|read (?:more|about|our)|learn (?:more|how|about)|find out (?:more|how)|check out|"
-    r"more (?:info\w*|details)|here['’]s how)\b(?:\s+\S+){0,12}$)|for (?:more|further|additional)\b.*\b(?:see|refer|read|visit|check|consult)\b|:::|!!!|> \[!)",
-    re.IGNORECASE,
-)
-"""It only points elsewhere ("See Change your plan."), or opens an admonition."""
-_PRONOUN = re.compile(r"(?:He|She|It|They|This|These|That|Those|However|His|Her|Its|Their)\b")
-_NEGATION = re.compile(
-    r"\b(?:(?<!but )(?<!or )not(?! only)|no|never|none|neither|nor|without|cannot|nobody|nothing|unable|unlike|except|exclud\w+|only|lack\w*|fail\w*)\b|n ?['’]t\b",
-    re.IGNORECASE,
-)
-_NOT = ("un", "in", "im", "non", "dis", "ir", "il")
-_PAIRS = (
-    "good bad|best worst|better worse|more less|most least|more fewer|high low|highest lowest|higher lower|large small|largest smallest|"
-    "larger smaller|big small|long short|longest shortest|longer shorter|old new|oldest newest|older younger|old young|oldest youngest|"
-    "early late|earliest latest|earlier later|first last|first second|first third|second third|before after|previous next|former latter|"
-    "begin end|start end|start stop|begin stop|start finish|open close|increase decrease|increase reduce|rise fall|raise lower|"
-    "grow shrink|gain lose|win lose|won lost|victory defeat|succeed fail|success failure|accept reject|accept refuse|allow forbid|"
-    "allow prohibit|allow prevent|allow ban|permit forbid|enable disable|support oppose|love hate|hot cold|warm cool|wet dry|heat cool|"
-    "hard soft|hard easy|difficult easy|strong weak|strengthen weaken|heavy light|dark light|fast slow|quick slow|rich poor|"
-    "wealth poverty|cheap expensive|male female|man woman|men women|boy girl|son daughter|father mother|brother sister|husband wife|"
-    "king queen|north south|east west|northern southern|eastern western|left right|top bottom|upper lower|above below|inside outside|"
-    "internal external|import export|buy sell|lend borrow|give take|send receive|push pull|arrive leave|enter exit|enter leave|"
-    "join leave|appear disappear|remember forget|create destroy|build destroy|add remove|add delete|include exclude|public private|"
-    "rural urban|civil military|domestic foreign|native foreign|ancient modern|common rare|always never|often rarely|often seldom|"
-    "all none|every no|major minor|majority minority|maximum minimum|positive negative|active passive|alive dead|life death|birth death|"
-    "born died|live die|friend enemy|ally enemy|attack defend|war peace|full empty|thick thin|wide narrow|deep shallow|near far|"
-    "same different|similar different|true false|simple complex|odd even|constant variable|oppose favor|encourage discourage|"
-    "advantage disadvantage|benefit harm|cause cure|summer winter|spring autumn|day night|morning evening|land sea|liquid solid|"
-    "liquid gas|input output|upload download|online offline|admit deny"
-)
-_STOP = frozenset(
-    map(
-        _stem,
-        "a an the of in on at to for and or is are was were be been by with as that this it its from which who whom whose what when "
-        "where how why do does did not no he she they we you i his her their our your has have had will would can could s t many "
-        "much".split(),
-    )
-)
-
-
-def _paired() -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = {}
-    for one, other in (map(_stem, pair.split()) for pair in _PAIRS.split("|")):
-        found.setdefault(one, set()).add(other)
-        found.setdefault(other, set()).add(one)
-    return {stem: frozenset(others) for stem, others in found.items()}
-
-
-_OPPOSITES = _paired()
+        return float(any(stem(word.lower()) not in asked.stems | STOP for word in NAME.findall(text)))
+    return float(bool(CAUSE.search(text))) if asked.kind == "why" else 0.5

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-import snowballstemmer
-
 from app.core import markers
+from app.core.stems import stem
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +65,15 @@ def read(text: str) -> Reading:
             qualifiers.add(_QUALIFIERS[word.text])
         if word.text in _STOP:
             continue
-        stem = _stem(word.text)
-        stems.append(stem)
-        if word.capital or any(char.isdigit() for char in stem):
-            names.add(stem)
+        root = stem(word.text)
+        stems.append(root)
+        if word.capital or any(char.isdigit() for char in root):
+            names.add(root)
         if pending:
-            negated.add(stem)
+            negated.add(root)
             pending -= 1
         else:
-            affirmed.add(stem)
+            affirmed.add(root)
     if pending == _SCOPE and stems:  # "it does not", "Certainly not."
         negated.add(stems[-1])
     return Reading(
@@ -236,9 +235,3 @@ def _canonical(number: str) -> str:
         return number
     part = part.rstrip("0")
     return (whole.lstrip("0") or "0") + (point + part if part else "")
-
-
-@lru_cache(maxsize=65536)
-def _stem(word: str) -> str:
-    # A stemmer keeps the word it works on, so threads can't share one.
-    return str(snowballstemmer.stemmer("english").stemWord(word))
