@@ -19,7 +19,7 @@ from app import events, record
 from app.core import telemetry
 from app.core.config import Settings
 from app.core.db.writer import Writer
-from app.core.errors import CitewellError, InternalError, ModelBadResponse, ShuttingDown
+from app.core.errors import CitewellError, InternalError, ModelBadResponse, ShuttingDown, SourceErased
 from app.core.markers import strip
 from app.core.sentences import Segmenter
 from app.core.telemetry import step
@@ -33,12 +33,12 @@ from app.pack import pack
 from app.prompt import PromptVersion
 from app.record import Attempt, Run
 from app.release import Release
-from app.retrieve import Questions, Retriever
+from app.retrieve import Questions, Readable, Retriever, condense
 from app.verify import Checker
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class Loaded:
     """What one release needs to answer. Swapped whole; an answer keeps the one it began with."""
 
     release: Release
@@ -46,7 +46,15 @@ class Serving:
     prompt: PromptVersion
     route: Route
     parameters: Parameters
-    arm: str = "stable"
+    arm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Serving(Loaded):
+    """The same for one request, with what its caller may be shown by the collection's row as it was when the request came."""
+
+    readable: Readable
+    erasure_epoch: int
 
 
 @dataclass(frozen=True)
@@ -58,8 +66,10 @@ class Answering:
     questions: Questions
     prices: PriceBook
     count: TokenCounter
-    serving: Callable[[str, Caller], Awaitable[Serving]]
-    """The release that serves a collection; raises when the caller may not see it, or nothing is live."""
+    serving: Callable[[Ask, Caller], Awaitable[Serving]]
+    """The release that serves a question; raises when the caller may not see its collection, or nothing is live."""
+    erased: Callable[[Run], Awaitable[bool]]
+    """Whether a document that a run was shown was deleted since it began."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server stops: a cancelled answer then ends as failed, with its rows settled."""
     running: dict[str, Run] = field(default_factory=dict)
@@ -82,7 +92,8 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
     try:
         with step("guard", run.timings):
             run.ask, notices = admit(ask, settings.limits, using.count)
-        serving = await using.serving(run.ask.collection, caller)
+        serving = await using.serving(run.ask, caller)
+        run.erasure_epoch = serving.erasure_epoch
         price = using.prices.price(serving.route.name)
     except CitewellError as refusal:
         await _entered(using, run, record.refused, refusal)
@@ -99,9 +110,11 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
             yield add(events.warned(notice))
 
         with step("retrieve", run.timings, snapshot=serving.release.snapshot) as note:
-            search = partial(serving.retriever.nearest, k=settings.retrieve.candidates)
-            hits = await asyncio.wrap_future(using.questions.submit(run.ask.question, search))
-            note(hits=len(hits), best=hits[0].score if hits else 0.0)
+            question = condense(run.ask.question, run.ask.messages)
+            search = partial(serving.retriever.find, question, k=settings.retrieve.candidates, within=serving.readable)
+            hits = await asyncio.wrap_future(using.questions.submit(question, search))
+            run.nearest = max((hit.cosine for hit in hits), default=None)
+            note(hits=len(hits), best=run.nearest or 0.0)
 
         with step("pack", run.timings, budget=serving.prompt.front.budget) as note:
             run.passages = pack(hits, budget=serving.prompt.front.budget, most=settings.pack.passages, count=using.count)
@@ -116,7 +129,7 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
             try:
                 with step("record", run.timings):
                     await _entered(using, run, record.reserve)
-                async with aclosing(_write(call, run, serving)) as written:
+                async with aclosing(_write(call, run, serving, using)) as written:
                     async for event in written:
                         if event.type == "answer.delta" and not run.fold.text:
                             telemetry.FIRST_DELTA_SECONDS.observe(time.perf_counter() - started)
@@ -163,7 +176,7 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
         yield Event("answer.failed", {"problem": problem.problem(request_id)})
 
 
-async def _write(call: Call, run: Run, serving: Serving) -> AsyncGenerator[Event, None]:
+async def _write(call: Call, run: Run, serving: Serving, using: Answering) -> AsyncGenerator[Event, None]:
     """The model's text, a sentence at a time: completed, verified, then sent."""
     checker = Checker(run.passages, max_citations=run.ask.max_citations)
     abstain = serving.prompt.front.abstain
@@ -171,6 +184,8 @@ async def _write(call: Call, run: Run, serving: Serving) -> AsyncGenerator[Event
     async for unit in _units(call, run):
         if run.abstained_because:
             continue  # it said that it can't answer; what follows is read to its end, for the books, and not shown
+        if run.ask.stream and await using.erased(run):  # unstreamed, nothing is sent before the books look
+            raise SourceErased(record.ERASED)
         if first and _same(unit, abstain):
             run.status, run.abstained_because = "abstained", "model_abstained"
             for citation in _found(run.passages, run.ask.max_citations):
@@ -308,8 +323,8 @@ def _observe(run: Run, seconds: float, error: CitewellError | None) -> None:
     status = "failed" if error else run.status
     telemetry.ANSWERS.labels(run.ask.collection, status, error.code if error else "").inc()
     telemetry.ANSWER_SECONDS.labels(run.ask.collection).observe(seconds)
-    if run.passages:
-        telemetry.BEST_SCORE.labels(run.ask.collection).observe(run.passages[0].score)
+    if run.nearest is not None:
+        telemetry.BEST_SCORE.labels(run.ask.collection).observe(run.nearest)
     for claim in run.fold.claims:
         telemetry.CLAIMS.labels(claim["support"]).inc()
     for attempt in run.attempts:

@@ -9,7 +9,8 @@ import click
 _GROUP = "citewell.commands"
 _ABOUT = {
     "ingest": "Index documents into a collection.",
-    "index": "Look at indexes, and check them.",
+    "index": "Look at indexes, check them, roll back, clean up.",
+    "docs": "See what is indexed, who may read it and what was refused; delete documents.",
     "ask": "Ask a question.",
     "search": "Find passages.",
     "serve": "Serve the HTTP API and the page.",

@@ -6,25 +6,28 @@ labels and prompts are looked at every second, loaded and checked in the backgro
 
 import asyncio
 from asyncio import to_thread
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
+from sqlmodel import Session
 
 from app import release
-from app.answer import Serving
+from app.answer import Loaded, Serving
 from app.core import snapshot, telemetry
 from app.core.config import Settings
-from app.core.db import collections
-from app.core.db.collections import Owner
+from app.core.db import access, collections
+from app.core.db.access import Standing
 from app.core.db.engine import transaction
 from app.core.db.tables import ReleaseRow
-from app.core.errors import CitewellError, CollectionUnknown, IndexMissing, IndexUnusable
-from app.core.types import Caller
+from app.core.errors import CitewellError, CollectionUnknown, IndexMissing
+from app.core.types import Ask, Caller
 from app.model.gateway import Parameters, Route
 from app.prompt import load_prompt
-from app.retrieve import Questions, Retriever
+from app.record import Run
+from app.retrieve import Access, Questions, Retriever
 
 DEFAULT_COLLECTION = "docs"
 PROMPT = "answer"
@@ -35,7 +38,7 @@ POLL_S = 1.0
 class _Seen:
     """What a serving was made from; another value means there is something new to load."""
 
-    snapshot: str | None
+    snapshot: tuple[str, int, int] | None
     prompts: tuple[object, ...]
 
 
@@ -48,25 +51,46 @@ class Live:
         self._questions = questions
         self._route = route
         self._wanted = wanted
-        self._serving: dict[str, Serving] = {}
+        self._loaded: dict[str, Loaded] = {}
+        self._access: dict[str, Access] = {}
         self._seen: dict[str, _Seen] = {}
         self._loading: dict[str, asyncio.Lock] = {}
         self.faults: dict[str, str] = {}
         """Collections whose newest snapshot or prompt could not be taken up, and why; the one before still serves."""
 
-    async def serving(self, collection: str, caller: Caller) -> Serving:
-        """Return what answers a collection's questions now.
+    async def serving(self, ask: Ask, caller: Caller) -> Serving:
+        """Return what answers a question now, and what of it the caller may be shown.
 
         Raises:
-            CollectionUnknown: It does not exist, or is another tenant's.
+            CollectionUnknown: The collection does not exist, or is another tenant's.
+            FilterUnknown, InvalidRequest: A filter names no field that it may read, or a value of another type.
             IndexMissing: Nothing was published yet.
             IndexUnusable: The published snapshot can't be used, and none was loaded before it.
             LedgerUnavailable: The database can't be reached.
         """
-        await to_thread(self._admit, collection, caller)
-        if collection not in self._serving:
-            await self.refresh(collection)
-        return self._serving[collection]
+        # The row first: a change that it shows holds, whatever was loaded before.
+        access = await to_thread(self._admit, ask.collection, caller)
+        if ask.collection not in self._loaded:
+            await self.refresh(ask.collection)
+        loaded = self._loaded[ask.collection]
+        readable = loaded.retriever.remembered(access, caller) if not ask.filters else None
+        if readable is None:
+            readable = await to_thread(loaded.retriever.readable, access, caller, ask.filters)
+        return Serving(
+            loaded.release,
+            loaded.retriever,
+            loaded.prompt,
+            loaded.route,
+            loaded.parameters,
+            loaded.arm,
+            readable,
+            access.erasure_epoch,
+        )
+
+    async def erased(self, run: Run) -> bool:
+        """Whether a document that a run was shown was deleted since it began."""
+        used = [passage.chunk.document.document_id for passage in run.passages]
+        return await to_thread(self._hit, run.ask.collection, run.erasure_epoch, used)
 
     def visible(self, caller: Caller) -> list[str]:
         """Return the collections that a caller may use."""
@@ -76,9 +100,9 @@ class Live:
                 collections.add(session, name, tenant="default")
             return [row.name for row in collections.visible(session, caller.tenant) if row.name in names]
 
-    def loaded(self) -> dict[str, Serving]:
+    def loaded(self) -> dict[str, Loaded]:
         """Return what is loaded, by collection."""
-        return dict(self._serving)
+        return dict(self._loaded)
 
     async def keep_fresh(self) -> None:
         """Look for something new every second, until cancelled."""
@@ -104,34 +128,44 @@ class Live:
         """
         async with self._loading.setdefault(collection, asyncio.Lock()):
             seen = await to_thread(self._look, collection)
-            if self._seen.get(collection) == seen and collection in self._serving:
+            if self._seen.get(collection) == seen and collection in self._loaded:
                 return
-            serving = await to_thread(self._load, collection)
-            self._serving[collection] = serving
+            loaded = await to_thread(self._load, collection)
+            self._loaded[collection] = loaded
             self._seen[collection] = seen
-            telemetry.log.info("live", collection=collection, release=serving.release.id, snapshot=serving.release.snapshot)
+            telemetry.log.info("live", collection=collection, release=loaded.release.id, snapshot=loaded.release.snapshot)
 
-    def _admit(self, collection: str, caller: Caller) -> None:
+    def _admit(self, collection: str, caller: Caller) -> Access:
         with transaction(self._engine, reads=True) as session:
-            owner = collections.owner(session, collection)
-        if owner is None:
-            if snapshot.current_id(self._settings.indexes_dir, collection) is None:
-                if collection == DEFAULT_COLLECTION:
-                    raise IndexMissing("There is no index yet. Build one with `citewell ingest PATH`.")
-                raise CollectionUnknown(f"There is no collection `{collection}`. `citewell ingest PATH --collection` makes one.")
+            found = access.standing(session, collection)
+            if found is not None and (found.visible_to_all or found.tenant == caller.tenant):
+                made = access_of(session, collection, found, self._access.get(collection))
+                self._access[collection] = made
+                return made
+        if found is None and snapshot.current_id(self._settings.indexes_dir, collection) is not None:
             with transaction(self._engine) as session:
-                row = collections.add(session, collection, tenant="default")
-                owner = Owner(row.tenant, row.visible_to_all)
-        if not owner.visible_to_all and owner.tenant != caller.tenant:
-            raise CollectionUnknown(f"There is no collection `{collection}`. `citewell ingest PATH --collection` makes one.")
+                collections.add(session, collection, tenant="default")
+            return self._admit(collection, caller)
+        if found is None and collection == DEFAULT_COLLECTION:
+            raise IndexMissing("There is no index yet. Build one with `citewell ingest PATH`.")
+        raise CollectionUnknown(f"There is no collection `{collection}`. `citewell ingest PATH --collection` makes one.")
+
+    def _hit(self, collection: str, since: int, used: Sequence[str]) -> bool:
+        with transaction(self._engine, reads=True) as session:
+            found = access.standing(session, collection)
+            if found is None or found.erasure_epoch == since:
+                return False
+            return not access.erased(session, collection).isdisjoint(used)
 
     def _look(self, collection: str) -> _Seen:
         folder = self._settings.prompts_dir
         stamps = tuple(_stamp(folder / name) for name in ("labels.yaml", "prompts.lock"))
-        return _Seen(snapshot.current_id(self._settings.indexes_dir, collection), stamps)
+        return _Seen(snapshot.stamp(self._settings.indexes_dir, collection), stamps)
 
-    def _load(self, collection: str) -> Serving:
-        opened = snapshot.open_current(self._settings.indexes_dir, collection)
+    def _load(self, collection: str) -> Loaded:
+        before = self._loaded.get(collection)
+        reuse = before.retriever.snapshot.segments if before else ()
+        opened = snapshot.open_current(self._settings.indexes_dir, collection, reuse=reuse)
         retriever = Retriever(opened, self._questions, self._questions.identity.as_json())
         template = load_prompt(self._settings.prompts_dir, PROMPT)
         set_by_prompt = template.front.model.model_dump(exclude_none=True)
@@ -144,11 +178,24 @@ class Live:
         with transaction(self._engine) as session:
             tenant = collections.add(session, collection, tenant="default").tenant
             collections.enter_release(session, ReleaseRow(id=made.id, tenant=tenant, collection=collection, body=made.body))
-        if not opened.documents:
-            raise IndexUnusable(f"The index of `{collection}` holds no documents.")
-        telemetry.INDEX_DOCUMENTS.labels(collection).set(len(opened.documents))
+        telemetry.INDEX_DOCUMENTS.labels(collection).set(opened.size)
         telemetry.INDEX_PUBLISHED.labels(collection).set(datetime.fromisoformat(opened.manifest["created"]).timestamp())
-        return Serving(made, retriever, template, self._route, parameters)
+        return Loaded(made, retriever, template, self._route, parameters, "stable")
+
+
+def access_of(session: Session, collection: str, standing: Standing, known: Access | None = None) -> Access:
+    """Return what the database says of a collection's documents, read anew only where an epoch rose since ``known``."""
+    if known and (known.erasure_epoch, known.acl_epoch) == (standing.erasure_epoch, standing.acl_epoch):
+        return known
+    if known and known.acl_epoch > standing.acl_epoch:
+        known = None  # the database was put back: what it knows now is all there is
+    erased = known.erased if known and known.erasure_epoch == standing.erasure_epoch else access.erased(session, collection)
+    readers: Mapping[str, frozenset[str]] | None = None
+    if standing.acl_required:
+        before = known.readers if known else None
+        newer = access.readers(session, collection, after=known.acl_epoch if known and before is not None else -1)
+        readers = {**(before or {}), **{document: who or frozenset() for document, who in newer.items()}}
+    return Access(standing.erasure_epoch, standing.acl_epoch, erased, readers)
 
 
 def _stamp(path: Path) -> object:

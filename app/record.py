@@ -7,11 +7,13 @@ from typing import Any
 
 from sqlmodel import Session
 
-from app.core.db import ledger
+from app.core.db import access, ledger
 from app.core.db.tables import AnswerContentRow, AnswerPassageRow, AnswerRow, ModelCallRow
-from app.core.errors import CitewellError
+from app.core.errors import CitewellError, SourceErased
 from app.core.types import Ask, Caller, Message, Nano, Passage
 from app.events import Fold
+
+ERASED = "A document that this answer used was deleted while it was being written. Ask again."
 
 
 @dataclass
@@ -45,11 +47,15 @@ class Run:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     timings: dict[str, float] = field(default_factory=dict)
     fold: Fold = field(default_factory=Fold)
+    nearest: float | None = None
+    """The best cosine of what was found."""
     passages: tuple[Passage, ...] = ()
     messages: list[Message] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     status: str = "answered"
     abstained_because: str | None = None
+    erasure_epoch: int = 0
+    """The collection's, when its passages were looked up."""
     entered: bool = False
     """Whether its rows exist: they do once money may be spent."""
 
@@ -83,13 +89,26 @@ def refused(session: Session, run: Run, error: CitewellError) -> None:
 
 
 def reserve(session: Session, run: Run) -> None:
-    """Enter the answer as running, and its first attempt as pending with its worst case, before any byte goes upstream."""
+    """Enter the answer as running, and its first attempt as pending with its worst case, before any byte goes upstream.
+
+    Raises:
+        SourceErased: A document that it was shown was deleted meanwhile: nothing may go to a model.
+    """
+    if _erased(session, run):
+        raise SourceErased(ERASED)
     _enter(session, run, status="running")
     ledger.enter(session, ModelCallRow, [_call(run, attempt) for attempt in run.attempts])
 
 
 def close(session: Session, run: Run, *, body: str | None = None, error: CitewellError | None = None) -> None:
-    """Write how it ended: the answer, its content, and every attempt settled or released."""
+    """Write how it ended: the answer, its content, and every attempt settled or released.
+
+    Raises:
+        SourceErased: It completed, and a document that it used was deleted meanwhile. Any other end is written without content.
+    """
+    erased = _erased(session, run)
+    if erased and body is not None:
+        raise SourceErased(ERASED)
     if not run.entered:
         _enter(session, run, status=run.status)
     for attempt in run.attempts:
@@ -119,7 +138,16 @@ def close(session: Session, run: Run, *, body: str | None = None, error: Citewel
         finished_at=datetime.now(UTC),
     )
     problem = error.problem(run.request_id) if error else None
-    ledger.close_content(session, run.id, text=run.fold.text, body=body, problem=problem)
+    if erased:
+        access.blank(session, run.id)
+        ledger.close_content(session, run.id, problem=problem)
+    else:
+        ledger.close_content(session, run.id, text=run.fold.text, body=body, problem=problem)
+
+
+def _erased(session: Session, run: Run) -> bool:
+    used = [passage.chunk.document.document_id for passage in run.passages]
+    return bool(used) and access.hit(session, run.ask.collection, run.erasure_epoch, used)
 
 
 def _enter(session: Session, run: Run, *, status: str) -> None:
@@ -173,6 +201,7 @@ def _content(run: Run) -> dict[str, Any]:
         "today": run.today.isoformat(),
         "user": run.ask.user,
         "max_citations": run.ask.max_citations,
+        "filters": dict(run.ask.filters),
         "rendered": [{"role": message.role, "content": message.content} for message in run.messages] or None,
     }
 

@@ -12,16 +12,18 @@ from sqlalchemy import Engine
 from app.answer import Answering
 from app.core import snapshot, telemetry, tokens
 from app.core.config import Settings
-from app.core.db.engine import open_ledger, revision
+from app.core.db import access
+from app.core.db.engine import open_ledger, revision, transaction
 from app.core.db.writer import Writer
 from app.core.embed import Embedder, find_embedder
 from app.core.errors import CitewellError, Misconfigured
-from app.live import Live
+from app.core.types import Ask, Caller, Hit
+from app.live import Live, access_of
 from app.model import gateway, local
 from app.model.gateway import PROVIDER, Parameters, Route
 from app.model.local import LocalServer
 from app.model.prices import open_book
-from app.retrieve import Questions, Retriever
+from app.retrieve import Access, Questions, Retriever
 
 if TYPE_CHECKING:
     from litellm.llms.custom_llm import CustomLLM
@@ -102,6 +104,23 @@ def open_retriever(settings: Settings, collection: str) -> Retriever:
     return Retriever(snapshot.open_current(settings.indexes_dir, collection), embedder, embedder.identity.as_json())
 
 
+def search(settings: Settings, asked: Ask, caller: Caller, *, k: int) -> list[Hit]:
+    """Search a collection without a service around it, honouring what the database says of its documents.
+
+    Raises:
+        CitewellError: As ``open_retriever``; or a filter is wrong, or the database can't be reached.
+    """
+    retriever = open_retriever(settings, asked.collection)
+    engine = open_ledger(settings)
+    try:
+        with transaction(engine, reads=True) as session:
+            standing = access.standing(session, asked.collection)
+            found = access_of(session, asked.collection, standing) if standing else Access()
+    finally:
+        engine.dispose()
+    return retriever.search(asked.question, k=k, within=retriever.readable(found, caller, asked.filters))
+
+
 def open_embedder(settings: Settings) -> Embedder:
     """Load the embedder that the settings name."""
     return Embedder(find_embedder(settings.embedder), cache_dir=settings.cache_dir)
@@ -142,7 +161,7 @@ async def open_service(
         if left_out:
             telemetry.log.warning("model", model=route.name, left_out=" ".join(left_out))
         live = Live(settings, engine, questions, route, wanted)
-        answering = Answering(settings, writer, questions, open_book(settings), tokens.counter(), live.serving)
+        answering = Answering(settings, writer, questions, open_book(settings), tokens.counter(), live.serving, live.erased)
         if settings.model == "extractive":
             gateway.provide(lambda: _extractive(embedder))
         yield Service(settings, engine, live, answering, route)

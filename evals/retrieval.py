@@ -3,24 +3,36 @@
 import csv
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from app.core.config import Settings
 from app.core.errors import Misconfigured
-from app.core.types import Hit
+from app.core.types import Hit, Message
+from app.retrieve import condense
+from app.retrieve.retriever import Way
 from app.wiring import open_retriever
 from evals.home import temporary_home
 from evals.measure import ndcg, recall
 from evals.metrics import Measure, centre, mean
-from ingest.build import Progress, build, silent
+from ingest.build import build, silent
 from ingest.load import Item, read
+from ingest.reading import Progress
 
 COLLECTION = "evals-retrieval"
+_WAYS: tuple[Way, ...] = ("dense", "bm25", "fused")
 _DOCUMENTS = 100
 """Documents ranked per query, for recall@100."""
+
+
+class _Query(NamedTuple):
+    """The last turn as it was typed, and the turns before it where there are any."""
+
+    text: str
+    messages: tuple[Message, ...]
 
 
 def run(folder: Path, settings: Settings, *, progress: Progress = silent) -> dict[str, dict[str, Measure]]:
@@ -41,9 +53,14 @@ def run(folder: Path, settings: Settings, *, progress: Progress = silent) -> dic
     with temporary_home(settings) as own:
         build(folder / "corpus.jsonl", collection=COLLECTION, settings=own, progress=progress)
         retriever = open_retriever(own, COLLECTION)
-        names, pairs = _names(folder / "corpus.jsonl", own), [(queries[q], judged[q]) for q in asked]
-        ways = {"dense": retriever.search}
-        return {way: _scored(search, names, pairs, progress) for way, search in ways.items()}
+        names, pairs = _names(folder / "corpus.jsonl", own), [(queries[q].text, judged[q]) for q in asked]
+        scores: dict[str, dict[str, Measure]] = {
+            way: _scored(partial(retriever.search, way=way), names, pairs, progress) for way in _WAYS
+        }
+        if any(queries[q].messages for q in asked):
+            alone = [(condense(queries[q].text, queries[q].messages), judged[q]) for q in asked]
+            scores["condensed"] = _scored(retriever.search, names, alone, progress)
+        return scores
 
 
 def _scored(
@@ -79,11 +96,16 @@ def _names(corpus: Path, settings: Settings) -> dict[str, str]:
     return {item.uri: str(item.row.get("_id", item.uri)) for item in found if isinstance(item, Item) and item.row}
 
 
-def _queries(folder: Path) -> dict[str, str]:
+def _queries(folder: Path) -> dict[str, _Query]:
     try:
         lines = (folder / "queries.jsonl").read_bytes().splitlines()
         rows: list[dict[str, Any]] = [orjson.loads(line) for line in lines if line.strip()]
-        return {str(row["_id"]): str(row["text"]) for row in rows}
+        return {
+            str(row["_id"]): _Query(
+                str(row["text"]), tuple(Message(turn["role"], turn["content"]) for turn in row.get("messages") or ())
+            )
+            for row in rows
+        }
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise Misconfigured(f"{folder.name}/queries.jsonl can't be read: {error!r}. Each line needs `_id` and `text`.") from None
 

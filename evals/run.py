@@ -28,7 +28,8 @@ from evals.measure import cited, ndcg, overlaps_evidence, right, same_document, 
 from evals.metrics import Scored
 from evals.recordings import Player, Recorded, playing, read
 from evals.suite import Suite
-from ingest.build import Progress, build, silent
+from ingest.build import build, silent
+from ingest.reading import Progress
 
 _DEPTH = 50
 """Chunks searched for nDCG@10: enough for ten different documents."""
@@ -89,7 +90,7 @@ def _collection(suite: Suite) -> str:
 async def _ask_all(suite: Suite, cases: list[Case], settings: Settings, *, live: bool, progress: Progress) -> Result:
     with _player(suite, settings, live=live) as player:
         async with open_service(settings, route=player.route if player else None) as service:
-            serving = await service.live.serving(_collection(suite), LOCAL)
+            serving = await service.live.serving(Ask("", _collection(suite)), LOCAL)
             result = Result(suite, settings.model, serving.release.shown("stable"))
             for case in cases:
                 if player:
@@ -197,8 +198,9 @@ def _retrieved(case: Case, answer_id: str | None, service: Service, retriever: R
         return cost
     snapshot, evidence = retriever.snapshot, [one.model_dump() for one in case.evidence]
     hit = any(
-        overlaps_evidence(snapshot.documents[r.document_id].uri, r.start, r.end, snapshot.texts.read(r.revision), evidence)
+        overlaps_evidence(document.uri, r.start, r.end, snapshot.texts.read(r.revision), evidence)
         for r in rows
+        if (document := snapshot.document(r.document_id))
     )
     # A document is ranked by its best chunk. One that the case names and the index lacks still counts as relevant.
     uris = list(dict.fromkeys(hit.chunk.document.uri for hit in retriever.search(case.question, k=_DEPTH)))

@@ -1,46 +1,96 @@
-"""Chunk texts -> vectors, through onnxruntime, one single-threaded forward pass a core.
+"""Chunk texts -> vectors: from the cache where the text was embedded before, else through onnxruntime.
 
-A CPU second embeds 28 chunks so, 20 through torch with one thread and 11 with its own two, on two cores
-(docs/decisions/0012-query-path.md); and nothing waits for torch's import.
+One single-threaded forward pass a core: a CPU second embeds 28 chunks so, 20 through torch with one thread and 11 with its own
+two, on two cores (docs/decisions/0012-query-path.md); and nothing waits for torch's import.
 """
 
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-
-import numpy as np
 
 from app.core.embed import Embedder, EmbedderFiles
 from app.core.types import Vectors
+from app.core.vectors import VectorCache
 
+_CORES = os.cpu_count() or 1
 _BLOCK = 64
-"""Texts of a thread's turn: progress is told after each, and an interruption waits for no more."""
+"""Texts of a thread's turn: progress is told and vectors are kept after each, and an interruption waits for no more."""
 
 
-def embed_chunks(
-    texts: Sequence[str], files: EmbedderFiles, *, cache_dir: Path, batch: int, done: Callable[[int], None]
-) -> Vectors:
-    """Return one unit row per text, in order.
+class Embedding:
+    """Embeds texts on all cores; loads the model with the first text that no cache holds."""
 
-    Args:
-        texts: What is embedded: title prefix and chunk.
-        files: The model.
-        cache_dir: Where the exported model lies.
-        batch: Texts of a forward pass, at most.
-        done: Called with the number of texts finished since the last call.
-    """
-    rows: Vectors = np.zeros((len(texts), files.identity.dim), dtype=np.float32)
-    # Longest first: texts of like length share a pass, and memory peaks at once instead of at the end.
-    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-    blocks = [order[start : start + _BLOCK] for start in range(0, len(order), _BLOCK)]
-    embedder = Embedder(files, cache_dir=cache_dir)
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        found = pool.map(lambda block: embedder([texts[i] for i in block], most=batch), blocks)
-        for block, vectors in zip(blocks, found, strict=True):
-            rows[block] = vectors
+    def __init__(self, files: EmbedderFiles, cache: VectorCache, *, cache_dir: Path, batch: int) -> None:
+        self._files, self._cache, self._cache_dir, self._batch = files, cache, cache_dir, batch
+        self._pool = ThreadPoolExecutor(_CORES)
+        self.dim = files.identity.dim
+        self.embedded = 0
+        """How many texts no cache held."""
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder(self._files, cache_dir=self._cache_dir)
+
+    def __call__(
+        self, texts: Sequence[str], uses: Mapping[str, Sequence[str]], done: Callable[[int], None]
+    ) -> dict[str, Vectors]:
+        """Return one unit row, of shape (dim,), for each different text.
+
+        Args:
+            texts: What is embedded: title prefix and chunk. The same text twice (boilerplate, a copied page) is embedded once.
+            uses: Document id -> the texts of its chunks.
+            done: Called with the number of texts finished since the last call.
+        """
+        distinct = list(dict.fromkeys(texts))
+        rows = self._cache.get(distinct)
+        done(len(rows))
+        # Longest first: texts of like length share a pass, and memory peaks at once instead of at the end.
+        missing = sorted((text for text in distinct if text not in rows), key=len, reverse=True)
+        blocks = [missing[start : start + _BLOCK] for start in range(0, len(missing), _BLOCK)]
+        self._cache.put({}, uses)  # before the vectors: an erasure must find each that is kept
+        for block, vectors in zip(blocks, self._pool.map(self._embed, blocks), strict=True):
+            new = dict(zip(block, vectors, strict=True))
+            self._cache.put(new, {})
+            rows |= new
+            self.embedded += len(block)
             done(len(block))
+        return rows
+
+    def plainly(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit row per text, and keep nothing."""
+        return self._embed(texts)
+
+    def missing(self, texts: Sequence[str]) -> list[str]:
+        """Return the different texts that the cache does not hold."""
+        known = self._cache.get(texts)
+        return [text for text in dict.fromkeys(texts) if text not in known]
+
+    def pace(self, texts: Sequence[str]) -> float:
+        """Return the seconds that a text like these takes, on all cores; keeps nothing."""
+        self._embed(texts[:1])  # loading the model is no part of it
+        began = time.perf_counter()
+        list(self._pool.map(self._embed, [texts[i::_CORES] for i in range(_CORES) if texts[i::_CORES]]))
+        return (time.perf_counter() - began) / len(texts)
+
+    def _embed(self, block: Sequence[str]) -> Vectors:
+        return self._embedder(block, most=self._batch)
+
+    def close(self) -> None:
+        """Stop, leaving undone what waits."""
+        self._pool.shutdown(cancel_futures=True)
+        self._cache.trim()
+        self._cache.close()
+
+
+@contextmanager
+def embedding(files: EmbedderFiles, *, cache_dir: Path, batch: int) -> Iterator[Embedding]:
+    """Open the cache, and an embedder behind it."""
+    made = Embedding(files, VectorCache(cache_dir, files.identity), cache_dir=cache_dir, batch=batch)
+    try:
+        yield made
     finally:
-        pool.shutdown(cancel_futures=True)
-    return rows
+        made.close()

@@ -1,17 +1,22 @@
-"""A folder, file or JSONL -> items to parse, one at a time; what can't be read is refused, what is left out is named."""
+"""A source -> items to parse, one at a time; what can't be read is refused, what is left out is named."""
 
 import fnmatch
-import json
-import re
-import stat
+import io
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any
 
 from app.core.errors import DocumentRefused
+from ingest import files, folder, remote
+from ingest.files import File, LeftOut, Rule, Unreadable, printable
+from ingest.globs import Glob
 from ingest.parse import sniff
+from ingest.rows import BadRow, rows
+
+if TYPE_CHECKING:
+    from ingest import fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,13 @@ class Item:
     suffix: str
     row: dict[str, Any] | None = None
     """A JSONL row, as it stands."""
+    listed: bool = False
+    """A sitemap named it: what it does not name any more is gone."""
+
+    @property
+    def acl(self) -> list[str] | None:
+        """The principals that may read it, where the source says so."""
+        return self.row.get("acl") if self.row else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +60,8 @@ class Skipped:
 
 Found = Item | Refused | Skipped
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-_LONGEST_URI = 2_000
-_AT_ONCE = 1 << 20
-"""Bytes read at once of a row that is too long to be kept."""
 
-
-def read(path: Path, *, source: str | None, exclude: Sequence[str], max_bytes: int) -> Iterator[Found]:
+def read(path: Path, *, source: str | None, exclude: Sequence[str], max_bytes: int, glob: Glob | None = None) -> Iterator[Found]:
     """Yield every file below ``path`` as an item, a refusal or a skip, in sorted order; never the whole corpus at once.
 
     Args:
@@ -62,183 +69,160 @@ def read(path: Path, *, source: str | None, exclude: Sequence[str], max_bytes: i
         source: First part of the URIs; the root's name when not given.
         exclude: Globs of the file's name or of its path below the root.
         max_bytes: A larger file is refused unread.
+        glob: Which files are meant; all when not given.
     """
     path = path.resolve()
-    root = path if path.is_dir() else path.parent
-    name = _shown(source or root.name)
+    lone = not path.is_dir()
+    name = printable(source or (path.parent if lone else path).name)
+    return _once(_items(_on_disk(path, exclude, glob), name, lone, max_bytes))
+
+
+def read_remote(
+    root: remote.Root, *, source: str | None, exclude: Sequence[str], max_bytes: int, glob: Glob | None = None
+) -> Iterator[Found]:
+    """Yield every file below a root in remote storage, as ``read`` does."""
+    lone = root.lone is not None
+    return _once(_items(remote.files(root, _rule(exclude, glob, lone=lone)), source or root.name, lone, max_bytes))
+
+
+def read_web(
+    url: str,
+    limits: "fetch.Limits",
+    *,
+    exclude: Sequence[str] = (),
+    only: Set[str] | None = None,
+    reach: "fetch.Reach | None" = None,
+) -> Iterator[Found]:
+    """Yield the page at an address, or each page that a sitemap there names; a page's uri is its canonical address.
+
+    Args:
+        url: An http or https address.
+        limits: What may be fetched.
+        exclude: Globs of a page's path below the site, or of the last part of it.
+        only: Places that earlier runs refused: nothing else is fetched of a sitemap, where that can be told; all when not given.
+        reach: How names are looked up and connections made.
+    """
+    return _once(_pages(url, limits, exclude, only, reach))
+
+
+def weigh(path: Path, exclude: Sequence[str], glob: Glob | None = None) -> int:
+    """Return how many bytes there are to read below ``path``, about: what can't be looked at counts nothing."""
+    return sum(found.size or 0 for found in _on_disk(path.resolve(), exclude, glob) if isinstance(found, File))
+
+
+def _once(found: Iterator[Found]) -> Iterator[Found]:
     seen: set[str] = set()
-    for found in _walk(root, exclude) if path.is_dir() else _one(path, exclude):
-        if isinstance(found, Skipped | Refused):
-            yield found
-            continue
-        below = found.relative_to(root).as_posix()
-        uri = unicodedata.normalize("NFC", f"{name}/{below}")
-        rows = uri if path.is_dir() else unicodedata.normalize("NFC", path.name)
-        for item in _file(found, below, uri, rows, max_bytes):
-            if isinstance(item, Item):
-                if item.uri in seen:
-                    yield Refused(
-                        item.source,
-                        item.uri,
-                        "duplicate",
-                        f"The uri {item.uri} was read before in this run; the first one counts.",
-                    )
-                    continue
-                seen.add(item.uri)
-            yield item
-
-
-def _walk(root: Path, exclude: Sequence[str]) -> Iterator[Path | Skipped | Refused]:
-    """Go through all folders, depth first, without recursion: a disk may nest deeper than Python's stack."""
-    open_folders = [iter([root])]
-    while open_folders:
-        folder = next(open_folders[-1], None)
-        if folder is None:
-            open_folders.pop()
-            continue
-        if folder != root:
-            kind = _kind(root, folder, exclude)
-            if kind != "folder":
-                yield folder if kind == "file" else kind
+    for item in found:
+        if isinstance(item, Item):
+            if item.uri in seen:
+                yield duplicate(item)
                 continue
-        try:
-            open_folders.append(iter(sorted(folder.iterdir(), key=lambda path: path.name)))
-        except OSError as error:
-            yield Refused(_below(root, folder), None, "unreadable", f"The folder can't be read: {error.strerror}.")
+            seen.add(item.uri)
+        yield item
 
 
-def _kind(root: Path, path: Path, exclude: Sequence[str]) -> Literal["file", "folder"] | Skipped | Refused:
-    """Tell whether to read a path, to go into it, or why neither."""
-    below = _below(root, path)
-    if rule := _rule(path.name, below, exclude):
-        return Skipped(below, rule)
-    if below != path.relative_to(root).as_posix():
-        return Refused(below, None, "unreadable", "Its name is not UTF-8, so no uri can name it. Rename it.")
+def duplicate(item: Item) -> Refused:
+    """Return the refusal of an item whose uri was read before."""
+    return Refused(item.source, item.uri, "duplicate", f"The uri {item.uri} was read before in this run; the first one counts.")
+
+
+def _on_disk(path: Path, exclude: Sequence[str], glob: Glob | None) -> Iterable[files.Found]:
+    if path.is_dir():
+        return folder.files(path, _rule(exclude, glob))
+    left_out = _rule(exclude, None, lone=True)(path.name, False)
+    return [LeftOut(printable(path.name), left_out) if left_out else folder.file(path.parent, path)]
+
+
+def _rule(exclude: Sequence[str], glob: Glob | None, *, lone: bool = False) -> Rule:
+    def rule(below: str, folder: bool) -> str | None:
+        name = below.rpartition("/")[2]
+        if name.startswith(".") and not lone:  # named by hand: hidden or not, it is wanted
+            return "hidden"
+        if pattern := next((one for one in exclude if fnmatch.fnmatch(below, one) or fnmatch.fnmatch(name, one)), None):
+            return f"--exclude {pattern}"
+        if glob is not None and not lone and not (glob.enters(below) if folder else glob.wants(below)):
+            return f"not meant by {glob.pattern}"
+        return None
+
+    return rule
+
+
+def _items(found: Iterable[files.Found], name: str, lone: bool, max_bytes: int) -> Iterator[Found]:
+    for one in found:
+        below = printable(one.below) or "."
+        match one:
+            case LeftOut():
+                yield Skipped(below, one.rule)
+            case Unreadable():
+                yield Refused(below, None, "unreadable", one.message)
+            case File():
+                uri = unicodedata.normalize("NFC", f"{name}/{below}")
+                base = unicodedata.normalize("NFC", below) if lone else uri
+                yield from _content(replace(one, below=below), uri, base, PurePosixPath(below).suffix.lower(), max_bytes)
+
+
+def _pages(
+    url: str, limits: "fetch.Limits", exclude: Sequence[str], only: Set[str] | None, reach: "fetch.Reach | None"
+) -> Iterator[Found]:
+    from ingest import fetch  # a client of HTTP takes longer to import than an unchanged folder to read
+
+    rule = _rule(exclude, None, lone=True)
+    for found in fetch.pages(url, limits, rule=lambda below: rule(below, False), only=only, reach=reach):
+        match found:
+            case fetch.LeftOut():
+                yield Skipped(found.url, found.rule)
+            case fetch.Failed():
+                yield Refused(found.url, found.url if found.is_page else None, found.refusal.reason, found.refusal.message)
+            case fetch.Fetched():
+                page = File(found.url, len(found.raw), lambda raw=found.raw: io.BytesIO(raw))  # type: ignore[misc]
+                for item in _content(page, found.url, found.url, found.suffix, limits.max_bytes):
+                    if isinstance(item, Item) and item.uri.partition("#")[0] != found.url:
+                        # Its own `uri` would let a stranger's file take the place of any document.
+                        yield Refused(item.source, None, "metadata_invalid", "A row from the web can't choose a `uri` elsewhere.")
+                    else:
+                        yield replace(item, listed=found.listed) if isinstance(item, Item) else item
+
+
+def _content(file: File, uri: str, base: str, suffix: str, max_bytes: int) -> Iterator[Item | Refused]:
+    """Read a file, wherever it lies: whole, or one document a line."""
+    # Which documents a file of rows would have held is not known.
+    known = None if suffix == ".jsonl" else uri
     try:
-        if path.is_symlink():
-            if not path.resolve().is_relative_to(root):
-                return Skipped(below, "a link that leads outside the folder")
-            if path.is_dir():
-                return Skipped(below, "a link to a folder that is read by its own name")
-            return "file"
-        mode = path.lstat().st_mode
-    except (OSError, RuntimeError):  # RuntimeError: a link that leads to itself, before Python 3.13
-        return "file"  # reading it will fail too, and refuse it with its uri
-    if stat.S_ISDIR(mode):
-        return "folder"
-    return "file" if stat.S_ISREG(mode) else Skipped(below, "neither a file nor a folder")
-
-
-def _one(path: Path, exclude: Sequence[str]) -> Iterator[Path | Skipped | Refused]:
-    rule = _rule("", path.name, exclude)  # named by hand: hidden or not, it is wanted
-    yield Skipped(path.name, rule) if rule else path
-
-
-def _rule(name: str, below: str, exclude: Sequence[str]) -> str | None:
-    if name.startswith("."):
-        return "hidden"
-    for glob in exclude:
-        if fnmatch.fnmatch(below, glob) or fnmatch.fnmatch(below.rpartition("/")[2], glob):
-            return f"--exclude {glob}"
-    return None
-
-
-def _below(root: Path, path: Path) -> str:
-    return _shown(path.relative_to(root).as_posix())
-
-
-def _shown(name: str) -> str:
-    """Return a name fit for a report or a uri: a disk's bytes that are no UTF-8 arrive as lone surrogates."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _file(path: Path, below: str, uri: str, rows: str, max_bytes: int) -> Iterator[Item | Refused]:
-    try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):  # a pipe would be waited for, a device never ends
-            yield Refused(below, uri, "unreadable", "It is no regular file. Save it as one.")
+        if suffix == ".jsonl":
+            with file.open() as lines:
+                yield from _rows(lines, file.below, base, max_bytes)
             return
-        size = facts.st_size
-        if size > max_bytes and path.suffix.lower() != ".jsonl":
-            yield Refused(
-                below, uri, "too_large", f"It has {size:,} bytes; the limit is {max_bytes:,} (setting ingest.max_document_bytes)."
-            )
-            return
-        if path.suffix.lower() == ".jsonl":
-            yield from _rows(path, below, rows, max_bytes)
-            return
-        raw = path.read_bytes()
-        suffix = sniff(raw, path.suffix.lower())
+        raw = _raw(file, max_bytes)
+        kind = sniff(raw, suffix)
     except OSError as error:
-        yield Refused(below, uri, "unreadable", f"The file can't be read: {error.strerror}.")
+        yield Refused(file.below, known, "unreadable", f"The file can't be read: {error.strerror or error}.")
         return
     except DocumentRefused as refusal:
-        yield Refused(below, uri, refusal.reason, refusal.message)
+        yield Refused(file.below, known, refusal.reason, refusal.message)
         return
-    yield Item(below, uri, raw, suffix)
+    yield Item(file.below, uri, raw, kind)
 
 
-def _rows(path: Path, below: str, base: str, max_bytes: int) -> Iterator[Item | Refused]:
-    """Read one document a line; a bad line refuses itself alone."""
+def _raw(file: File, max_bytes: int) -> bytes:
+    raw = b""
+    if file.size is None or file.size <= max_bytes:
+        with file.open() as content:
+            raw = content.read(max_bytes + 1)  # it may have grown, and not every store says a size
+    if len(raw) > max_bytes or (file.size or 0) > max_bytes:
+        has = f"{file.size:,} bytes" if file.size and file.size > max_bytes else "more bytes"
+        raise DocumentRefused("too_large", f"It has {has}; the limit is {max_bytes:,} (setting ingest.max_document_bytes).")
+    return raw
+
+
+def _rows(lines: IO[bytes], below: str, base: str, max_bytes: int) -> Iterator[Item | Refused]:
     found = False
-    number = 0
-    with path.open("rb") as file:
-        while line := file.readline(max_bytes + 1):  # a file without line ends must not come in whole
-            number += 1
-            source = f"{below}:{number}"
-            if len(line) > max_bytes and not line.endswith(b"\n"):
-                found = True
-                while line and not line.endswith(b"\n"):
-                    line = file.readline(_AT_ONCE)
-                yield Refused(source, None, "too_large", f"The row has more than {max_bytes:,} bytes, the limit.")
-                continue
-            raw = line.strip().removeprefix(b"\xef\xbb\xbf")
-            if not raw:
-                continue
-            found = True
-            try:
-                row = _row(raw)
-                uri = unicodedata.normalize("NFC", row.get("uri") or f"{base}#{row['_id']}")
-            except DocumentRefused as refusal:
-                yield Refused(source, None, refusal.reason, refusal.message)
-                continue
-            yield Item(source, uri, raw, ".jsonl", row)
+    for row in rows(lines, max_bytes):
+        found = True
+        source = f"{below}:{row.number}"
+        if isinstance(row, BadRow):
+            yield Refused(source, None, row.refusal.reason, row.refusal.message)
+            continue
+        uri = unicodedata.normalize("NFC", row.fields.get("uri") or f"{base}#{row.fields['_id']}")
+        yield Item(source, uri, row.raw, ".jsonl", row.fields)
     if not found:
         yield Refused(below, None, "empty", "The file holds no rows.")
-
-
-def _row(raw: bytes) -> dict[str, Any]:
-    try:
-        row = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
-    except UnicodeDecodeError:
-        raise DocumentRefused("undecodable", "The row is not UTF-8.") from None
-    except (ValueError, RecursionError) as error:
-        raise DocumentRefused("corrupt", f"The row is not JSON: {error}.") from None
-    if not isinstance(row, dict):
-        raise DocumentRefused("metadata_invalid", "The row is not a JSON object.")
-    if row.get("acl") is not None:
-        raise DocumentRefused("acl_unsupported", "Rows with `acl` are refused until access lists work, so that none is ignored.")
-    row = {name: value for name, value in row.items() if value is not None or name not in ("uri", "title", "text", "_id")}
-    for name in ("uri", "title", "text"):
-        if not isinstance(row.get(name, ""), str):
-            raise DocumentRefused("metadata_invalid", f"`{name}` is not a string.")
-    identity = row.get("_id")
-    if isinstance(identity, int) and not isinstance(identity, bool):
-        row["_id"] = str(identity)
-    elif not isinstance(identity, str | None):
-        raise DocumentRefused("metadata_invalid", "`_id` is neither a string nor a whole number.")
-    for name in ("uri", "_id"):
-        value = row.get(name) or ""
-        if _UNSAFE.search(value) or len(value) > _LONGEST_URI:
-            raise DocumentRefused("metadata_invalid", f"`{name}` is too long, or holds control characters or half a character.")
-        if not value.strip():
-            row.pop(name, None)
-    if "uri" not in row and "_id" not in row:
-        raise DocumentRefused("metadata_invalid", "The row has neither `_id` nor `uri`.")
-    if "text" not in row:
-        raise DocumentRefused("metadata_invalid", "The row has no `text`.")
-    return row
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")

@@ -1,14 +1,18 @@
-"""A parsed document -> the same, or a refusal: what must hold before it may be indexed."""
+"""What must hold before a document may be indexed, and before a source's new state may be published."""
 
 import json
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
-from app.core.errors import DocumentRefused
+from app.core.errors import DocumentRefused, Misconfigured
 from app.core.text import visible
+from app.core.types import Document
 from ingest.parse import Parsed
 
 _LONGEST_TITLE = 300
 _MOST_METADATA = 100_000
+_FEW = 10
+"""A source with fewer documents may lose any number of them."""
 _MOST_BROKEN = 0.02
 """Share of U+FFFD above which a text is noise."""
 
@@ -32,3 +36,26 @@ def validate(parsed: Parsed) -> Parsed:
         raise DocumentRefused("metadata_invalid", f"The metadata has {size:,} bytes; the limit is {_MOST_METADATA:,}.")
     title = parsed.title if len(parsed.title) <= _LONGEST_TITLE else parsed.title[: _LONGEST_TITLE - 1].rstrip() + "…"
     return replace(parsed, title=title)
+
+
+def shrunk(source: str, before: Sequence[Document], lost: Set[str], chars: Mapping[str, int]) -> None:
+    """Stop when a source has lost more than half of its documents, or of its text (pages that became a login page).
+
+    Args:
+        source: Its name.
+        before: The documents that it had.
+        lost: The ids of those that would be dropped.
+        chars: The length of each document that was read anew.
+
+    Raises:
+        Misconfigured: It has; says how to go on.
+    """
+    if len(before) < _FEW:
+        return
+    left = [document for document in before if document.document_id not in lost]
+    had, has = sum(document.chars for document in before), sum(chars.get(d.document_id, d.chars) for d in left)
+    if 2 * len(left) < len(before) or 2 * has < had:
+        raise Misconfigured(
+            f"The source `{source}` shrank: {len(left):,} of {len(before):,} documents and {has:,} of {had:,} characters are left. "
+            f"Nothing was published. If that is right, say `--accept-shrinkage`."
+        )

@@ -59,8 +59,10 @@ def embedder(cache_dir: Path) -> Embedder:
 def make_settings(home: Path, cache_dir: Path, **more: str) -> Settings:
     """Settings whose every path lies below ``home``, but for the exported embedder."""
     home.mkdir(parents=True, exist_ok=True)
-    if not (home / "cache").exists():
-        (home / "cache").symlink_to(cache_dir)
+    (home / "cache").mkdir(exist_ok=True)
+    for exported in cache_dir.glob("*.onnx"):
+        if not (home / "cache" / exported.name).exists():
+            (home / "cache" / exported.name).symlink_to(exported)
     return load_settings({"CITEWELL_HOME": str(home), "CITEWELL_INDEXES_DIR": str(home / "indexes"), **more})
 
 

@@ -275,7 +275,7 @@ def test_every_command_is_in_the_handbook():
         if not isinstance(command, click.Group):
             (row,) = re.findall(rf"^\| `citewell {name}(?: [A-Z]+)?` \| (.*) \|$", text, re.MULTILINE)
             options = {opt for parameter in command.params for opt in parameter.opts if opt.startswith("--")}
-            assert set(re.findall(r"`(--[a-z]+)`", row)) == options, name
+            assert set(re.findall(r"`(--[a-z-]+)`", row)) == options, name
 
 
 def test_every_route_is_in_the_handbook():

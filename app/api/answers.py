@@ -20,7 +20,7 @@ from app.core.db.tables import FeedbackRow
 from app.core.errors import (
     BodyTooLarge,
     CollectionUnknown,
-    FilterUnsupported,
+    FilterUnknown,
     IndexMissing,
     IndexUnusable,
     InvalidRequest,
@@ -34,6 +34,7 @@ from app.core.errors import (
     QuestionEmpty,
     QuestionTooLong,
     ShuttingDown,
+    SourceErased,
     UnsupportedMediaType,
 )
 from app.core.types import Caller
@@ -43,8 +44,9 @@ router = APIRouter(tags=["answers"])
 
 _BODY = (MalformedBody, BodyTooLarge, UnsupportedMediaType, InvalidRequest)
 _ASKING = (
-    *_BODY, CollectionUnknown, QuestionEmpty, QuestionTooLong, FilterUnsupported, IndexMissing, IndexUnusable, ModelUnpriced,
+    *_BODY, CollectionUnknown, QuestionEmpty, QuestionTooLong, FilterUnknown, IndexMissing, IndexUnusable, ModelUnpriced,
     ModelUnavailable, ModelRejected, ModelBadResponse, ModelTimeout, ShuttingDown,
+    SourceErased,
 )  # fmt: skip
 _EVENTS = {"text/event-stream": {"schema": {"description": "Server-sent events, with `stream: true`; see the handbook."}}}
 
@@ -57,8 +59,6 @@ _EVENTS = {"text/event-stream": {"schema": {"description": "Server-sent events, 
 )
 async def ask(body: AnswerRequest, request: Request, caller: Answers) -> Response:
     """Answer one question with checked citations; streamed as server-sent events when ``stream`` is true."""
-    if body.filters:
-        raise FilterUnsupported("Filters are not supported yet. Leave `filters` out.")
     using: Answering = request.app.state.service.answering
     events = answer(body.ask(), caller=caller, using=using, request_id=request_id(request))
     running = Running(events, stopping=using.stopping, tasks=request.app.state.tasks)
@@ -78,12 +78,17 @@ async def ask(body: AnswerRequest, request: Request, caller: Answers) -> Respons
 
 
 @router.get(
-    "/v1/answers/{answer_id}", response_model=AnswerBody | UnfinishedBody, responses=documents(NotFound), summary="Show an answer"
+    "/v1/answers/{answer_id}",
+    response_model=AnswerBody | UnfinishedBody,
+    responses=documents(NotFound, SourceErased),
+    summary="Show an answer",
 )
 async def show(answer_id: str, request: Request, caller: Answers) -> Response:
     """Show an answer as it was sent, or how far it came. It is shown to the key that asked, or to an administrator."""
     service = request.app.state.service
     stored = await to_thread(_find, service.engine, caller, answer_id)
+    if stored.content.erased_at is not None:
+        raise SourceErased("This answer used a document that was deleted: its text is gone, and its cost is kept.")
     if stored.content.body is not None:
         return Response(stored.content.body, media_type="application/json")
     running = service.answering.running.get(answer_id)

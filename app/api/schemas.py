@@ -21,6 +21,12 @@ class Turn(Request):
     content: Annotated[str, Field(max_length=20_000)]
 
 
+_Scalar = Annotated[str, Field(max_length=1_000)] | bool | int | float
+FilterFields = Annotated[
+    dict[str, _Scalar | Annotated[list[_Scalar], Field(min_length=1, max_length=100)]] | None,
+    Field(max_length=20, description="Metadata field: the value that a document must have, or a list of which it must have one."),
+]
+
 CollectionName = Annotated[str, Field(max_length=200, description="Name of a collection.")]
 
 
@@ -30,7 +36,7 @@ class AnswerRequest(Request):
     question: Annotated[str, Field(description="What to answer; at most 4,000 characters by default.")]
     collection: CollectionName = "docs"
     messages: Annotated[tuple[Turn, ...], Field(max_length=200, strict=False, description="Earlier turns, oldest first.")] = ()
-    filters: Annotated[dict[str, Any] | None, Field(description="Not supported yet: a request with filters is refused.")] = None
+    filters: FilterFields = None
     user: Annotated[str | None, Field(max_length=200, description="Your user's id; keeps them on one arm.")] = None
     stream: bool = False
     max_citations: Annotated[int, Field(ge=1, le=20)] = 5
@@ -38,7 +44,7 @@ class AnswerRequest(Request):
     def ask(self) -> Ask:
         """Return it as the question path takes it."""
         turns = tuple(Message(turn.role, turn.content) for turn in self.messages)
-        return Ask(self.question, self.collection, turns, self.user, self.max_citations, self.stream)
+        return Ask(self.question, self.collection, turns, self.user, self.max_citations, self.stream, filters=self.filters or {})
 
 
 class SearchRequest(Request):
@@ -47,7 +53,7 @@ class SearchRequest(Request):
     query: str
     collection: CollectionName = "docs"
     k: Annotated[int, Field(ge=1, le=100)] = 10
-    filters: dict[str, Any] | None = None
+    filters: FilterFields = None
 
 
 class FeedbackRequest(Request):

@@ -1,12 +1,13 @@
 """Passages, documents, collections: what is indexed, as the caller may read it."""
 
 from asyncio import to_thread
+from bisect import bisect_right
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from sqlalchemy import Engine
 
-from app.answer import Serving
+from app.answer import Loaded, Serving
 from app.api.auth import ReadsDocuments, Searches
 from app.api.errors import documents
 from app.api.schemas import (
@@ -25,7 +26,7 @@ from app.core.db.engine import transaction
 from app.core.errors import (
     BodyTooLarge,
     CollectionUnknown,
-    FilterUnsupported,
+    FilterUnknown,
     IndexMissing,
     IndexUnusable,
     InvalidRequest,
@@ -45,19 +46,18 @@ from app.wiring import Service
 router = APIRouter(tags=["documents"])
 
 _INDEX = (CollectionUnknown, IndexMissing, IndexUnusable)
-_BODY = (MalformedBody, BodyTooLarge, UnsupportedMediaType, InvalidRequest, QuestionEmpty, QuestionTooLong, FilterUnsupported)
+_BODY = (MalformedBody, BodyTooLarge, UnsupportedMediaType, InvalidRequest, QuestionEmpty, QuestionTooLong, FilterUnknown)
 _MOST_LISTED = 10_000
 
 
 @router.post("/v1/search", response_model=SearchBody, responses=documents(*_BODY, *_INDEX, ShuttingDown), summary="Find passages")
 async def search(body: SearchRequest, request: Request, caller: Searches) -> SearchBody:
-    """Return the k nearest passages, best first."""
-    if body.filters:
-        raise FilterUnsupported("Filters are not supported yet. Leave `filters` out.")
+    """Return the k best passages that the caller may read, best first."""
     service: Service = request.app.state.service
-    asked, _ = admit(Ask(body.query, body.collection), service.settings.limits, service.answering.count)
-    serving = await service.live.serving(body.collection, caller)
-    hits = await to_thread(serving.retriever.search, asked.question, k=body.k)
+    wanted = Ask(body.query, body.collection, filters=body.filters or {})
+    asked, _ = admit(wanted, service.settings.limits, service.answering.count)
+    serving = await service.live.serving(asked, caller)
+    hits = await to_thread(serving.retriever.search, asked.question, k=body.k, within=serving.readable)
     return SearchBody(
         hits=[
             HitBody(
@@ -82,12 +82,13 @@ async def listing(
     cursor: Annotated[str, Query(max_length=100)] = "",
 ) -> DocumentsBody:
     """List a collection's documents by id; pass ``next`` back as ``cursor`` for the following page."""
-    serving = await request.app.state.service.live.serving(collection, caller)
-    known = serving.retriever.snapshot.documents
-    ids = sorted(document_id for document_id in known if document_id > cursor)
-    page = [known[document_id] for document_id in ids[:limit]]
+    serving = await request.app.state.service.live.serving(Ask("", collection), caller)
+    held = serving.retriever.snapshot
+    ids = await to_thread(serving.readable.ids, held)
+    after = bisect_right(ids, cursor)
+    page = [document for document_id in ids[after : after + limit] if (document := held.document(document_id))]
     rows = [DocumentRow(document_id=d.document_id, uri=d.uri, title=d.title, revision=d.revision) for d in page]
-    return DocumentsBody(documents=rows, next=page[-1].document_id if len(ids) > limit else None)
+    return DocumentsBody(documents=rows, next=page[-1].document_id if len(ids) > after + limit else None)
 
 
 @router.get("/v1/documents/{document_id}", response_model=DocumentBody, responses=documents(NotFound), summary="Show a document")
@@ -98,10 +99,10 @@ async def show(
     live: Live = request.app.state.service.live
     for collection in await to_thread(live.visible, caller):
         try:
-            serving = await live.serving(collection, caller)
+            serving = await live.serving(Ask("", collection), caller)
         except (IndexMissing, IndexUnusable, CollectionUnknown):
             continue  # another collection's trouble does not hide this document
-        document = serving.retriever.snapshot.documents.get(document_id)
+        document = serving.readable.document(serving.retriever.snapshot, document_id)
         if document is not None:
             return await to_thread(
                 _document, request.app.state.service.engine, serving, collection, document, revision or document.revision
@@ -137,8 +138,8 @@ def _document(engine: Engine, serving: Serving, collection: str, document: Docum
     )
 
 
-def _collection(name: str, serving: Serving | None) -> CollectionBody:
-    if serving is None:
+def _collection(name: str, loaded: Loaded | None) -> CollectionBody:
+    if loaded is None:
         return CollectionBody(name=name, snapshot=None, documents=None, chunks=None)
-    opened = serving.retriever.snapshot
-    return CollectionBody(name=name, snapshot=opened.snapshot_id, documents=len(opened.documents), chunks=opened.chunks)
+    opened = loaded.retriever.snapshot
+    return CollectionBody(name=name, snapshot=opened.snapshot_id, documents=opened.size, chunks=opened.chunks)

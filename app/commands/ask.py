@@ -7,6 +7,7 @@ from typing import Any
 import click
 import orjson
 
+from app import wiring
 from app.answer import answer
 from app.core import terminal
 from app.core.config import Settings
@@ -14,7 +15,7 @@ from app.core.tokens import counter
 from app.core.types import LOCAL, Ask, Hit
 from app.events import place
 from app.guard import admit
-from app.wiring import needs_local_server, open_retriever, open_service, start_local_server
+from app.wiring import needs_local_server, open_service, start_local_server
 
 _COLLECTION = click.option("--collection", default="docs", show_default=True, help="The collection.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document for machines.")
@@ -47,7 +48,7 @@ def search(query: str, collection: str, k: int, as_json: bool) -> None:
     """Find the passages nearest to QUERY."""
     settings = terminal.settings()
     asked, _ = terminal.run(lambda: admit(Ask(query, collection), settings.limits, counter()))
-    hits: list[Hit] = terminal.run(lambda: open_retriever(settings, collection).search(asked.question, k=k))
+    hits: list[Hit] = terminal.run(lambda: wiring.search(settings, asked, LOCAL, k=k))
     if as_json:
         terminal.print_json({"hits": [_hit(hit) for hit in hits]})
         return

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import tomllib
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -17,6 +18,8 @@ CHECKOUT: Path | None = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").ex
 """The checkout that the running ``app`` lies in; None when it was installed from a wheel."""
 
 PREFIX = "CITEWELL_"
+_LISTS = frozenset({"cors_origins", "ingest.fetch_ports", "ingest.fetch_networks"})
+"""Settings that hold several values: parted by commas or spaces in a variable."""
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Count = Annotated[int, Field(gt=0)]
@@ -37,6 +40,28 @@ class IngestSettings(Section):
     max_document_bytes: Count = 50_000_000
     batch: Count = 16
     """Texts per encoder batch; sorted by length, so padding stays small."""
+    parse_seconds: Seconds = 60.0
+    """Reading one document may take: four times what the slowest honest sample took."""
+    parse_memory_bytes: Annotated[int, Field(ge=512 << 20)] = 3 << 30
+    """Address space of the process that reads documents; it takes 0.2 GiB before the first one."""
+    fetch_seconds: Seconds = 60.0
+    """For one page, redirects included."""
+    fetch_ports: tuple[Annotated[int, Field(gt=0, lt=65536)], ...] = (80, 443)
+    fetch_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Private networks whose pages may be read; by default only public addresses are connected to."""
+    fetch_pages: Count = 10_000
+    """Of one sitemap and those it names."""
+    fetch_sitemaps: Count = 200
+    """That one sitemap may name."""
+
+
+class RetainSettings(Section):
+    """What is kept of a collection beside its published snapshot, for rolling back and for readers that are slow to follow."""
+
+    snapshots: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Snapshots that were published last."""
+    hours: Annotated[float, Field(ge=0)] = 24.0
+    """Any snapshot is kept this long after it was published last; a server must have followed by then."""
 
 
 class RetrieveSettings(Section):
@@ -97,6 +122,7 @@ class Settings(BaseModel):
     cors_origins: tuple[str, ...] = ()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     ingest: IngestSettings = IngestSettings()
+    retain: RetainSettings = RetainSettings()
     retrieve: RetrieveSettings = RetrieveSettings()
     pack: PackSettings = PackSettings()
     call: CallSettings = CallSettings()
@@ -222,8 +248,8 @@ def _put(tree: dict[str, Any], name: str, value: object) -> None:
 
 
 def _from_environment(name: str, text: str) -> object:
-    if name == "cors_origins":
-        return [origin for origin in re.split(r"[,\s]+", text) if origin]
+    if name in _LISTS:
+        return [part for part in re.split(r"[,\s]+", text) if part]
     return None if text == "" else text
 
 

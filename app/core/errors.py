@@ -15,7 +15,8 @@
     │   ├── InvalidRequest           422   a field is missing, unknown, of the wrong type or out of range
     │   ├── QuestionEmpty            422   nothing visible to answer
     │   ├── QuestionTooLong          422   over the limit in characters or tokens
-    │   └── FilterUnsupported        422   filters do not work yet
+    │   ├── FilterUnknown            422   no document has such a field
+    │   └── SourceErased             410   a document that the answer used was deleted
     ├── ServiceError                       the operator can mend it, or time will
     │   ├── IndexMissing             503   no live snapshot to search
     │   ├── IndexUnusable            503   the snapshot is damaged, or of another embedder
@@ -161,10 +162,16 @@ class QuestionTooLong(RequestError):
     code, title, status = "question_too_long", "Question too long", 422
 
 
-class FilterUnsupported(RequestError):
-    """Filters are announced in the contract and refused until they work."""
+class FilterUnknown(RequestError):
+    """No document that the caller may read has the field that a filter names."""
 
-    code, title, status = "filter_unsupported", "Filters are not supported yet", 422
+    code, title, status = "filter_unknown", "Unknown filter", 422
+
+
+class SourceErased(RequestError):
+    """A document that the answer used was deleted: while it was being written, or since."""
+
+    code, title, status = "source_erased", "Source erased", 410
 
 
 class ServiceError(CitewellError):
@@ -244,8 +251,9 @@ class DocumentRefused(CitewellError):
 
     Args:
         reason: A refusal code of the contract: ``empty``, ``binary``, ``undecodable``, ``too_large``,
-            ``encrypted``, ``corrupt``, ``no_text``, ``unsupported_type``, ``duplicate``,
-            ``metadata_invalid``, ``unreadable``, ``acl_unsupported``.
+            ``encrypted``, ``corrupt``, ``no_text``, ``parser_timeout``, ``parser_memory``,
+            ``unsupported_type``, ``duplicate``, ``metadata_invalid``, ``unreadable``, ``erased``,
+            ``fetch_refused``, ``fetch_failed``.
         message: What a data owner should know or do.
     """
 

@@ -82,7 +82,7 @@ class Bars:
         Args:
             step: What is being done; a new name ends the bar before.
             amount: How much was done since the last call.
-            whole: Of how much, where it is known.
+            whole: Of how much, where it is known; it may change.
         """
         from tqdm import tqdm  # only what takes long needs it
 
@@ -92,4 +92,6 @@ class Bars:
             unit = _UNITS.get(step, " documents")
             self._bar = tqdm(total=whole, desc=step, unit=unit, disable=not sys.stderr.isatty(), file=sys.stderr)
             self._bar.desc = step
+        if whole is not None:
+            self._bar.total = whole  # an estimate gets better on the way
         self._bar.update(amount)

@@ -1,6 +1,7 @@
 """The nouns: frozen values that steps hand to each other. Offsets are code points, end exclusive."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -109,10 +110,13 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that was found, with its score (cosine, in [-1, 1])."""
+    """A chunk that was found."""
 
     chunk: Chunk
     score: float
+    """What it was ranked by: comparable within one question only."""
+    cosine: float
+    """How near its vector is to the question's, in [-1, 1]: comparable between questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,8 @@ class Ask:
     stream: bool = False
     today: date | None = None
     """The day that the prompt names: the day of asking, unless a suite or a replay pins it."""
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    """Metadata field -> the value a document must have, or a list of which it must have one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,4 @@ def admit(ask: Ask, limits: LimitSettings, count: TokenCounter) -> tuple[Ask, tu
     warnings: list[Warned] = []
     if any(ord(char) < 32 and char not in "\t\n\r" for char in ask.question):
         warnings.append(Warned("control_characters_removed", "Control characters were removed from the question."))
-    if turns:
-        warnings.append(
-            Warned(
-                "history_not_searched", "Passages were looked up by the question alone; the model also read the earlier turns."
-            )
-        )
     return replace(ask, question=question, messages=turns), tuple(warnings)

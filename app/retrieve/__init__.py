@@ -1,6 +1,13 @@
 """Question -> hits, best first."""
 
-from app.retrieve.dense import IDENTITY, Retriever
+from app.retrieve import condense as condensing
+from app.retrieve import fuse, retriever
+from app.retrieve.condense import condense
 from app.retrieve.questions import Questions
+from app.retrieve.readable import Access, Readable
+from app.retrieve.retriever import Retriever
 
-__all__ = ["IDENTITY", "Questions", "Retriever"]
+__all__ = ["IDENTITY", "Access", "Questions", "Readable", "Retriever", "condense"]
+
+IDENTITY = " ".join([condensing.IDENTITY, retriever.IDENTITY, fuse.IDENTITY])
+"""Part of the release."""

@@ -1,50 +1,49 @@
-"""Question -> nearest chunks by cosine, exact, over the segments of one snapshot."""
+"""A question's vector -> the nearest chunks by cosine, over the segments of one snapshot."""
 
-from collections.abc import Callable, Sequence
+import numpy as np
+import numpy.typing as npt
 
-import faiss
+from app.core.snapshot import Snapshot, ann
+from app.core.types import Vectors
+from app.retrieve.readable import Readable
 
-from app.core.errors import IndexUnusable
-from app.core.snapshot import Snapshot
-from app.core.types import Hit, Vectors
-
-IDENTITY = "dense/1"
-"""Part of the release."""
+Rows = npt.NDArray[np.int64]
+"""Chunks of a snapshot, counted through its segments."""
+Scores = npt.NDArray[np.float32]
 
 
-class Retriever:
-    """Searches one snapshot; built again for the next."""
+def nearest(snapshot: Snapshot, vector: Vectors, *, k: int, within: Readable) -> tuple[Rows, Scores]:
+    """Return the k nearest of the chunks that may be found, or all when there are fewer, and their cosines; best first."""
+    import faiss
 
-    def __init__(self, snapshot: Snapshot, embed: Callable[[Sequence[str]], Vectors], embedder: dict[str, object]) -> None:
-        """Open a snapshot for searching.
+    query = vector.reshape(1, -1)
+    rows, scores = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+    for number, segment in enumerate(snapshot.segments):
+        count, allowed = within.counts[number], within.bits[number]
+        if not count:
+            continue
+        # The filter holds inside the search: what may not be found takes no place among the k.
+        found = None
+        if segment.approximate is not None:
+            share = count / len(segment.chunks)
+            found = ann.search(segment.approximate, segment.entry["ann"], query, min(k, count), allowed, share)
+        if found is None:
+            only = None if allowed is None else faiss.SearchParameters(sel=faiss.IDSelectorBitmap(allowed))  # type: ignore[call-arg,arg-type]
+            best, (found,) = segment.index.search(query, min(k, count), params=only)
+            scores.append(best[0])
+        else:
+            scores.append(segment.index.reconstruct_batch(found) @ vector)  # the lists hold half floats
+        rows.append(found + within.first[number])
+    every, near = np.concatenate(rows), np.concatenate(scores)
+    order = np.lexsort((every, -near))[:k]
+    return every[order], near[order]
 
-        Raises:
-            IndexUnusable: Its vectors were made by another embedder.
-        """
-        built = snapshot.manifest["embedder"]
-        if built != embedder:
-            raise IndexUnusable(
-                f"The index of `{snapshot.collection}` was built with the embedder `{built['name']}`, which is not the one in "
-                f"the settings. Ingest the documents again, or set CITEWELL_EMBEDDER back.",
-                detail=f"index {built}, settings {embedder}",
-            )
-        # One thread a query, parallel over requests: two on busy cores were 2 to 40 times slower.
-        faiss.omp_set_num_threads(1)
-        self.snapshot = snapshot
-        self._embed = embed
 
-    def search(self, question: str, *, k: int) -> list[Hit]:
-        """Return the k nearest chunks, or all when there are fewer; best first, ties in the order of the index."""
-        return self.nearest(self._embed([question])[0], k=k)
-
-    def nearest(self, vector: Vectors, *, k: int) -> list[Hit]:
-        """Do the same for a question's vector, a unit row of shape (dim,)."""
-        query = vector.reshape(1, -1)
-        found: list[tuple[float, int, int]] = []
-        for number, segment in enumerate(self.snapshot.segments):
-            scores, rows = segment.index.search(query, min(k, segment.index.ntotal))
-            found += [(-float(score), number, int(row)) for score, row in zip(scores[0], rows[0], strict=True) if row >= 0]
-        return [
-            Hit(self.snapshot.chunk(self.snapshot.segments[number], row), round(-score, 6))
-            for score, number, row in sorted(found)[:k]
-        ]
+def cosines(snapshot: Snapshot, vector: Vectors, rows: Rows, within: Readable) -> Scores:
+    """Return the cosines of some chunks."""
+    found = np.zeros(len(rows), dtype=np.float32)
+    for number, segment in enumerate(snapshot.segments):
+        here = np.flatnonzero((rows >= within.first[number]) & (rows < within.first[number + 1]))
+        if len(here):
+            found[here] = segment.index.reconstruct_batch(rows[here] - within.first[number]) @ vector
+    return found

@@ -166,7 +166,7 @@ export class AnswerView {
     const best = Math.max(...(this.passages ?? body.citations).map((one) => one.score));
     this.foot.replaceChildren(...[
       el("p.reason", {}, BECAUSE[body.abstained_because] ?? body.abstained_because,
-        read ? ` ${plural(read, "passage was", "passages were")} read; the closest one scores ${best.toFixed(2)} of 1. Open what was found, or ask in other words.` : " Ask in other words."),
+        read ? ` ${plural(read, "passage was", "passages were")} read; the best one scores ${best.toFixed(2)}. Open what was found, or ask in other words.` : " Ask in other words."),
       sourceList(this, "What was found"), actions(this), details(body)].filter(Boolean));
   }
 

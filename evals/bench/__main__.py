@@ -9,14 +9,14 @@ from types import FrameType
 
 from app.core import telemetry
 from app.core.errors import CitewellError
-from evals.bench import answering, ingesting, page, searching, starting, workshop
+from evals.bench import again, answering, ingesting, page, remembering, searching, starting, workshop
 from evals.bench.children import ROOT
 from evals.bench.figures import Failed, Row, table
 from evals.bench.workshop import Workshop
 
 _CHARS = 250_000
 """Of the pages that are ingested: about 570 chunks, the plain run's longest part after the answers."""
-_PLAIN = {"ingesting": 2, "starting": 3, "searching": 2, "answering": 3}
+_PLAIN = {"ingesting": 2, "again": 1, "starting": 3, "searching": 2, "remembering": 1, "answering": 3}
 _FULL = 5
 
 
@@ -28,8 +28,12 @@ def main() -> int:
     rounds = {name: _FULL if asked.full else few for name, few in _PLAIN.items()}
     parts: dict[str, Callable[[Workshop], list[Row]]] = {
         "ingesting": lambda shop: ingesting.measure(shop, rounds=rounds["ingesting"]),
+        "again": lambda shop: again.measure(shop, rounds=rounds["again"]),
         "starting": lambda shop: starting.measure(shop, rounds=rounds["starting"]),
-        "searching": lambda shop: searching.measure(shop, sizes=searching.SIZES, rounds=rounds["searching"]),
+        "searching": lambda shop: searching.measure(
+            shop, sizes=[*searching.SIZES, *([searching.LARGE] if asked.full else [])], rounds=rounds["searching"]
+        ),
+        "remembering": lambda shop: remembering.measure(shop),
         "answering": lambda shop: answering.measure(shop, rounds=rounds["answering"], late=asked.answers),
     }
     rows: list[Row] = []

@@ -27,8 +27,8 @@ _QUIET = {
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment of a child: none of the developer's settings, and nothing that would call out."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CITEWELL_")}
+    """Return the environment of a child: none of the developer's settings, nothing that would call out, and bytecode that is kept."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CITEWELL_", "PYTHONDONTWRITEBYTECODE"))}
     return {**kept, "PYTHONPATH": str(ROOT), **_QUIET, **more}
 
 

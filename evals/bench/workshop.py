@@ -1,21 +1,25 @@
 """Where a benchmark works: a home that is thrown away, documents and questions, indexes of any size."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from app.core import snapshot
 from app.core.config import Settings, load_settings
 from app.core.embed import Embedder, EmbedderFiles, find_embedder, unit
-from app.core.snapshot import NewDocument, Snapshot
-from app.core.types import Document, Vectors, document_id
+from app.core.snapshot import NewDocument, SegmentWriter, Snapshot
+from app.core.types import document_id
+from app.core.words import words
 from evals.bench.corpus import Described, described, questions, write
 from ingest.build import build
+from ingest.index import SEGMENT
+from ingest.publish import publish
 
 _NOISE = 0.035
 """Per dimension: a copy's cosine with its original is about .82, and no two copies are equal."""
@@ -68,33 +72,41 @@ def grown(workshop: Workshop, collection: str, chunks: int) -> Snapshot:
     What a search costs depends on how many vectors there are, not on what they mean; what it finds is mostly real.
     """
     root, source = workshop.settings.indexes_dir, real(workshop)
+    if snapshot.current_id(root, collection) is not None:
+        return snapshot.open_current(root, collection)
     random = np.random.default_rng(0)
-    built_with = {name: source.manifest[name] for name in ("embedder", "chunker", "normaliser")}
-    documents: list[NewDocument] = []
-    left, copy = chunks, 0
     originals = list(_documents(source))
+    snapshot.write_texts(root, collection, {new.document.revision: source.texts.read(new.document.revision) for new in originals})
+    base, dim = snapshot.folder_of(root, collection), workshop.files.identity.dim
+    entries: list[dict[str, Any]] = []
+    writer, left, copy = SegmentWriter(base, dim), chunks, 0
     while left > 0:
-        for document, ranges, vectors in originals:
+        for new in originals:
             if left <= 0:
                 break
-            uri = document.uri if copy == 0 else f"copy-{copy}/{document.uri}"
-            noise = random.normal(0, _NOISE, vectors.shape) if copy else 0
-            rows = unit(np.asarray(vectors + noise, dtype=np.float32))
-            named = replace(document, document_id=document_id(collection, uri), uri=uri)
-            documents.append(NewDocument(named, ranges[:left], rows[:left]))
-            snapshot.write_text(root, collection, document.revision, source.texts.read(document.revision))
-            left -= len(ranges)
+            uri = new.document.uri if copy == 0 else f"copy-{copy}/{new.document.uri}"
+            noise = random.normal(0, _NOISE, new.vectors.shape) if copy else 0
+            rows = unit(np.asarray(new.vectors + noise, dtype=np.float32))
+            half = {"half": "ab"[copy % 2]}
+            named = replace(new.document, document_id=document_id(collection, uri), uri=uri, metadata=half)
+            writer.add(NewDocument(named, new.ranges[:left], rows[:left], new.words[:left]))
+            left -= len(new.ranges)
+            if writer.size >= SEGMENT or left <= 0:
+                entries.append(writer.finish())
+                writer = SegmentWriter(base, dim)
         copy += 1
+    segments = [snapshot.open_segment(base, entry) for entry in entries]
     notes = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "sources": {}}
-    identity = snapshot.write_snapshot(root, collection, documents, built_with=built_with, notes=notes)
-    snapshot.publish(root, collection, identity)
-    return snapshot.open_current(root, collection)
+    parts = [(segment, np.ones(len(segment.documents), dtype=bool)) for segment in segments]
+    return publish(root, collection, parts, built_with=source.built_with, notes=notes, known=segments, embed=workshop.embedder)[0]
 
 
-def _documents(source: Snapshot) -> Iterator[tuple[Document, Sequence[tuple[int, int]], Vectors]]:
+def _documents(source: Snapshot) -> Iterator[NewDocument]:
     for segment in source.segments:
-        for number, document in enumerate(segment.documents):
-            rows = np.flatnonzero(segment.chunks["document"] == number)
-            ranges = [(int(segment.chunks[row]["start"]), int(segment.chunks[row]["end"])) for row in rows]
+        for line in range(len(segment.documents)):
+            document, (first, last) = segment.document(line), segment.rows_of(line)
+            ranges = [(int(row["start"]), int(row["end"])) for row in segment.chunks[first:last]]
+            text = source.texts.read(document.revision)
             if ranges:
-                yield document, ranges, segment.index.reconstruct_batch(rows)
+                vectors = segment.index.reconstruct_n(first, last - first)
+                yield NewDocument(document, ranges, vectors, [words(f"{document.title} {text[a:b]}") for a, b in ranges])

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from app.core.errors import DocumentRefused
 from app.core.text import normalise
-from ingest.parse import html, markdown, pdf, plain
+from ingest.parse import archive, delimited, docx, epub, html, mail, markdown, notebook, pdf, plain, pptx, xlsx
 from ingest.parse.blocks import Parsed, Text, assemble
 
 __all__ = ["IDENTITY", "Parsed", "parse", "sniff"]
@@ -20,6 +20,13 @@ _PARSERS: dict[str, tuple[str, Callable[[bytes], Text]]] = {
     ".md": ("markdown/2", markdown.parse),
     ".html": ("html/2", html.parse),
     ".pdf": ("pdf/2", pdf.parse),
+    ".docx": ("docx/1", docx.parse),
+    ".pptx": ("pptx/1", pptx.parse),
+    ".xlsx": ("xlsx/1", xlsx.parse),
+    ".epub": ("epub/1", epub.parse),
+    ".eml": ("mail/1", mail.parse),
+    ".ipynb": ("notebook/1", notebook.parse),
+    ".csv": ("csv/1", delimited.parse),
     ".txt": ("plain/2", plain.parse),
 }
 """Kind -> who reads it, under the name that changes when the same bytes give another text. A new format is a line here, and its
@@ -29,6 +36,11 @@ _SUFFIXES = {
     ".md": ".md", ".markdown": ".md", ".mdx": ".md",
     ".html": ".html", ".htm": ".html", ".xhtml": ".html",
     ".pdf": ".pdf",
+    ".docx": ".docx", ".docm": ".docx", ".dotx": ".docx", ".dotm": ".docx",
+    ".pptx": ".pptx", ".pptm": ".pptx", ".ppsx": ".pptx", ".ppsm": ".pptx", ".potx": ".pptx",
+    ".xlsx": ".xlsx", ".xlsm": ".xlsx", ".xltx": ".xlsx",
+    ".epub": ".epub",
+    ".eml": ".eml", ".ipynb": ".ipynb", ".csv": ".csv", ".tsv": ".csv", ".tab": ".csv",
     ".txt": ".txt", ".text": ".txt", ".log": ".txt", ".rst": ".txt", "": ".txt",
 }  # fmt: skip
 
@@ -37,11 +49,26 @@ _ROWS = "jsonl/1"
 IDENTITY = " ".join(["blocks/2", *(name for name, _ in _PARSERS.values()), _ROWS])
 """Part of a document's fingerprint: a parser that changes reads everything again."""
 
-_FORMATS = "Markdown, HTML, plain text, PDF and JSONL"
-_LATER = frozenset(".docx .pptx .xlsx .epub .eml .ipynb .csv .doc .ppt .xls .odt .rtf .msg".split())
-_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_FORMATS = "Markdown, HTML, plain text, PDF, Word, PowerPoint, Excel, EPUB, mail, notebooks, CSV and JSONL"
+_SAVE_AS = {
+    ".doc": ".docx", ".dot": ".docx", ".odt": ".docx", ".rtf": ".docx", ".pages": ".docx",
+    ".ppt": ".pptx", ".pps": ".pptx", ".odp": ".pptx", ".key": ".pptx",
+    ".xls": ".xlsx", ".xlsb": ".xlsx", ".ods": ".xlsx", ".numbers": ".xlsx",
+    ".msg": ".eml", ".mobi": ".epub", ".azw3": ".epub",
+}  # fmt: skip
+"""What is known and not read -> what its program can save it as."""
+_ZIPPED = frozenset([".docx", ".pptx", ".xlsx", ".epub"])
+_ZIP, _OLE, _RTF = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf"
+_STREAMS = (
+    ("WordDocument", ".doc"),
+    ("PowerPoint Document", ".ppt"),
+    ("__properties_version", ".msg"),
+    ("Workbook", ".xls"),
+)
+"""What an OLE file of a kind holds, in this order: a mail can hold an attached workbook."""
+# The possessive *+ never takes back a comment that it has passed: without it, a page of a few hundred bytes takes for ever.
 _MARKUP = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*+<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
 
 
@@ -75,19 +102,20 @@ def sniff(raw: bytes, suffix: str) -> str:
         raise DocumentRefused("empty", "The file is empty.")
     if raw[:1024].lstrip().startswith(b"%PDF-"):
         return ".pdf"
-    if suffix in _LATER:
-        raise DocumentRefused("unsupported_type", f"Files of type {suffix} can't be read yet. Readable are {_FORMATS}.")
-    if suffix == ".pdf":
-        if b"%PDF-" in raw[:1024] and not _MARKUP.match(raw[:4096]):
-            return ".pdf"  # junk before the header is common, and every reader forgives it
-        kind = "an HTML page" if _MARKUP.match(raw[:4096]) else "something else"
-        raise DocumentRefused("corrupt", f"The file is named .pdf and is {kind}. Fetch it again.")
-    if raw.startswith((_ZIP, _OLE)):
-        raise DocumentRefused(
-            "unsupported_type" if suffix not in _SUFFIXES else "binary",
-            f"The file is an archive or an office file. Readable are {_FORMATS}.",
-        )
+    if raw.startswith(_ZIP):
+        return _zipped(raw, suffix)
+    if raw.startswith(_OLE):
+        raise _ole(raw, suffix)
+    if raw.startswith(_RTF):
+        raise _later(".rtf")
+    if suffix in _SAVE_AS:
+        raise _later(suffix)
+    if suffix == ".pdf" and b"%PDF-" in raw[:1024] and not _MARKUP.match(raw[:4096]):
+        return ".pdf"  # junk before the header is common, and every reader forgives it
     known = _SUFFIXES.get(suffix)
+    if known in _ZIPPED or known == ".pdf" or (known == ".csv" and _MARKUP.match(raw[:4096])):
+        kind = "an HTML page" if _MARKUP.match(raw[:4096]) else "something else"
+        raise DocumentRefused("corrupt", f"The file is named {suffix} and is {kind}. Fetch it again.")
     if known == ".txt" and suffix != ".rst" and _MARKUP.match(raw[:4096]):
         return ".html"
     if known is None:
@@ -98,6 +126,37 @@ def sniff(raw: bytes, suffix: str) -> str:
             f"Files of type {suffix} are not read as documents. Rename it to .txt if it is text. Readable are {_FORMATS}.",
         )
     return known
+
+
+def _zipped(raw: bytes, suffix: str) -> str:
+    kind = archive.kind(raw)
+    if kind in _SAVE_AS:
+        raise _later(kind)
+    if kind is not None:
+        return kind
+    if _SUFFIXES.get(suffix) in _ZIPPED:
+        return _SUFFIXES[suffix]  # its parser says what is wrong with it
+    raise DocumentRefused(
+        "binary" if suffix in _SUFFIXES else "unsupported_type",
+        "The file is an archive. Unpack it and ingest what it holds.",
+    )
+
+
+def _ole(raw: bytes, suffix: str) -> DocumentRefused:
+    """Return the refusal of an OLE file: what Office wrote before 2007, and what it puts around an encrypted document today."""
+    if "EncryptedPackage".encode("utf-16-le") in raw:
+        return DocumentRefused("encrypted", "The file needs a password. Save it without one.")
+    kind = next((kind for stream, kind in _STREAMS if stream.encode("utf-16-le") in raw), suffix)
+    if kind in _SAVE_AS:
+        return _later(kind)
+    return DocumentRefused(
+        "binary" if suffix in _SUFFIXES else "unsupported_type",
+        f"The file is of a kind that can't be read. Readable are {_FORMATS}.",
+    )
+
+
+def _later(kind: str) -> DocumentRefused:
+    return DocumentRefused("unsupported_type", f"Files of type {kind} can't be read. Save it as {_SAVE_AS[kind]}.")
 
 
 def parse(item: HasBytes) -> Parsed:

@@ -15,7 +15,7 @@ def chunk(text: str, *, whole: str | None = None, uri: str = "s/a.md", title: st
 
 
 def hit(text: str, *, score: float = 1.0, **where: str) -> Hit:
-    return Hit(chunk(text, **where), score)
+    return Hit(chunk(text, **where), score, score)
 
 
 def passage(text: str, *, n: int = 1, score: float = 1.0, **where: str) -> Passage:

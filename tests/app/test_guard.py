@@ -44,7 +44,7 @@ def test_ordinary_text_passes_unchanged_and_unwarned():
 
 
 def test_earlier_turns_bring_a_warning_and_have_a_limit():
-    assert [w.code for w in admitted("And then?", Message("user", "hi"))[1]] == ["history_not_searched"]
+    assert admitted("And then?", Message("user", "hi"))[1] == ()
     with pytest.raises(InvalidRequest, match="too long"):
         admitted("And then?", Message("user", "word " * 100), question_tokens=10)
     with pytest.raises(InvalidRequest, match="3 earlier turns"):

@@ -24,6 +24,14 @@ def test_overlapping_ranges_and_the_same_words_elsewhere_are_kept_once():
     assert [p.chunk.text for p in pack(hits, budget=99, most=5, count=count_words)] == ["one two", "four"]
 
 
+def test_a_copy_dressed_otherwise_is_left_out_and_one_with_another_number_is_not():
+    first, copy, other = "The limit is 30 days.", "the **limit** is: 30 days!", "The limit is 90 days."
+
+    packed = pack([hit(first, uri="a"), hit(copy, uri="b"), hit(other, uri="c")], budget=99, most=5, count=count_words)
+
+    assert [p.chunk.text for p in packed] == [first, other]
+
+
 def test_no_hits_give_no_passages():
     assert pack([], budget=10, most=5, count=count_words) == ()
 

@@ -105,7 +105,7 @@ def test_each_shipped_case_has_its_evidence_in_its_documents(name: str, settings
     suite = find_suite(name)
     build(suite.documents, collection="x", settings=settings, exclude=suite.exclude)
     opened = snapshot.open_current(settings.indexes_dir, "x")
-    texts = {d.uri.rpartition("/")[2]: "".join(opened.texts.read(d.revision).split()) for d in opened.documents.values()}
+    texts = {d.uri.rpartition("/")[2]: "".join(opened.texts.read(d.revision).split()) for d in opened.documents()}
     cases = read_cases(suite.cases)
 
     assert 20 <= len(cases) <= 80

@@ -106,7 +106,8 @@ def test_rows_are_documents_of_their_own(tmp_path: Path):
     [
         ("{", "corrupt"), ("[]", "metadata_invalid"), ("3", "metadata_invalid"), ('{"_id": "a"}', "metadata_invalid"),
         ('{"text": "x"}', "metadata_invalid"), ('{"_id": "a", "text": 3}', "metadata_invalid"), ('{"_id": [1], "text": "x"}', "metadata_invalid"),
-        ('{"_id": "a", "text": "x", "acl": []}', "acl_unsupported"), ('{"_id": "a", "text": "x", "n": NaN}', "corrupt"),
+        ('{"_id": "a", "text": "x", "acl": "staff"}', "metadata_invalid"), ('{"_id": "a", "text": "x", "acl": [""]}', "metadata_invalid"),
+        ('{"_id": "a", "text": "x", "n": NaN}', "corrupt"),
         ("[" * 100_000, "corrupt"), ('{"_id": "a", "text": null}', "metadata_invalid"), ('{"_id": " ", "text": "x"}', "metadata_invalid"),
         (r'{"_id": "\ud800", "text": "x"}', "metadata_invalid"), (r'{"uri": "a\nb", "text": "x"}', "metadata_invalid"),
         ('{"uri": "' + "u" * 3000 + '", "text": "x"}', "metadata_invalid"),
@@ -133,7 +134,7 @@ def test_null_fields_of_a_row_are_absent_ones(tmp_path: Path):
     (item,) = found_in(tmp_path)
 
     assert isinstance(item, Item)
-    assert item.row == {"_id": "a", "text": "x", "acl": None, "n": None}
+    assert item.row == {"_id": "a", "text": "x", "n": None}
 
 
 def test_the_second_of_one_uri_is_a_duplicate(tmp_path: Path):

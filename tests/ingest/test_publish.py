@@ -8,16 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from app.core import snapshot
-from app.core.errors import Misconfigured
-from app.core.snapshot import NewDocument
-from app.core.types import Document, document_id, revision_of
+from app.core.errors import IndexUnusable, Misconfigured
 from ingest.publish import exclusive, publish
-
-BUILT_WITH = {"embedder": {"name": "e", "dim": 8}, "chunker": {"name": "c", "pieces": 8}, "normaliser": "n"}
+from tests.indexes import BUILT_WITH, NOTES, new, part, parts
 
 WRITER = """
 import sys
@@ -34,16 +30,9 @@ while True:
 
 
 def publish_documents(root: Path, texts: list[str]) -> str:
-    new = []
-    for number, text in enumerate(texts):
-        uri = f"s/{number}.md"
-        item = Document(document_id("docs", uri), uri, uri, revision_of(text), "f", len(text))
-        snapshot.write_text(root, "docs", item.revision, text)
-        vectors = np.zeros((1, 8), np.float32)
-        vectors[0, number % 8] = 1
-        new.append(NewDocument(item, [(0, len(text))], vectors))
     with exclusive(root, "docs"):
-        return publish(root, "docs", new, built_with=BUILT_WITH, notes={"created": "2026-01-01T00:00:00+00:00", "sources": {}})[0]
+        held = parts(root, {f"s/{number}.md": text for number, text in enumerate(texts)})
+        return publish(root, "docs", held, built_with=BUILT_WITH, notes=NOTES)[0].snapshot_id
 
 
 @pytest.mark.slow
@@ -70,11 +59,11 @@ def test_law_7_a_kill_at_a_random_instant_tears_nothing(tmp_path: Path):
         writer.stdout.close()
         opened = snapshot.open_current(tmp_path, "docs")
         assert list(snapshot.verify(opened)) == [], f"seed {seed}, round {round_}"
-        assert len(opened.documents) == 30
+        assert opened.size == 30
         seen.add(opened.snapshot_id)
     assert len(seen) > 15
     publish_documents(tmp_path, ["It still works."])
-    assert len(snapshot.open_current(tmp_path, "docs").documents) == 1
+    assert snapshot.open_current(tmp_path, "docs").size == 1
 
 
 def test_a_second_writer_is_turned_away_and_loses_nothing(tmp_path: Path):
@@ -93,10 +82,9 @@ def test_a_run_that_published_nothing_leaves_no_empty_collection(tmp_path: Path)
 
 def test_the_same_content_is_published_once(tmp_path: Path):
     first = publish_documents(tmp_path, ["One.", "Two."])
-    files = sorted(tmp_path.rglob("*"))
 
     assert publish_documents(tmp_path, ["One.", "Two."]) == first
-    assert sorted(tmp_path.rglob("*")) == files
+    assert [identity for identity, _ in snapshot.published(tmp_path, "docs")] == [first]
 
 
 def test_content_taken_back_serves_its_old_snapshot_again(tmp_path: Path):
@@ -131,14 +119,9 @@ def test_a_full_disk_leaves_what_was_published(tmp_path: Path, monkeypatch: pyte
 def test_what_does_not_verify_is_never_published(tmp_path: Path):
     first = publish_documents(tmp_path, ["One."])
     text = "Two."
-    item = Document(document_id("docs", "x"), "x", "x", revision_of(text), "f", len(text))
-    snapshot.write_text(tmp_path, "docs", item.revision, text)
-    wrong = np.full((1, 8), 3, np.float32)  # not of unit length
-
-    from app.core.errors import IndexUnusable
+    item = new("x", text)
+    wrong = item._replace(vectors=item.vectors * 3)  # not of unit length
 
     with pytest.raises(IndexUnusable, match="unit length"):
-        publish(
-            tmp_path, "docs", [NewDocument(item, [(0, 4)], wrong)], built_with=BUILT_WITH, notes={"created": "t", "sources": {}}
-        )
+        publish(tmp_path, "docs", [part(tmp_path, [wrong], {"x": text})], built_with=BUILT_WITH, notes=NOTES)
     assert snapshot.current_id(tmp_path, "docs") == first

@@ -1,28 +1,8 @@
 """Queries on collections and their releases."""
 
-from typing import NamedTuple
-
-from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from app.core.db.tables import CollectionRow, ReleaseRow
-
-
-class Owner(NamedTuple):
-    """Who may use a collection."""
-
-    tenant: str
-    visible_to_all: bool
-
-
-_OWNER = select(CollectionRow.tenant, CollectionRow.visible_to_all).where(col(CollectionRow.name) == bindparam("name"))
-"""Asked with each request."""
-
-
-def owner(session: Session, name: str) -> Owner | None:
-    """Return who may use a collection; None when it was never entered."""
-    found = session.connection().execute(_OWNER, {"name": name}).first()
-    return Owner(*found) if found else None
 
 
 def add(session: Session, name: str, *, tenant: str) -> CollectionRow:
@@ -33,6 +13,11 @@ def add(session: Session, name: str, *, tenant: str) -> CollectionRow:
         session.add(row)
         session.flush()
     return row
+
+
+def every(session: Session) -> list[CollectionRow]:
+    """Return all collections, by name."""
+    return list(session.exec(select(CollectionRow).order_by(col(CollectionRow.name))))
 
 
 def visible(session: Session, tenant: str) -> list[CollectionRow]:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, MetaData, Text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, MetaData, Text, false, text
 from sqlmodel import Field, SQLModel
 
 # Named before the first table: a constraint without a name can't be dropped by a later migration.
@@ -40,7 +40,55 @@ class CollectionRow(Tenanted, table=True):
     erasure_epoch: int = 0
     acl_epoch: int = 0
     release_epoch: int = 0
+    acl_required: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    """Whether access lists bind: then a document without one is read by nobody but administrators."""
     created_at: datetime = Field(default_factory=now)
+
+
+class ErasureRow(Tenanted, table=True):
+    """A document that was deleted: it binds under every snapshot and for every later ingest, until it is restored."""
+
+    __tablename__: ClassVar[str] = "erasures"
+
+    id: str = Field(primary_key=True)
+    collection: str = Field(index=True)
+    document_id: str = Field(index=True)
+    erased_at: datetime = Field(default_factory=now)
+    restored_at: datetime | None = None
+    receipt: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """What was removed from where; names no title, path or text."""
+
+
+class AclRow(Tenanted, table=True):
+    """Who may read a document."""
+
+    __tablename__: ClassVar[str] = "acls"
+
+    collection: str = Field(primary_key=True)
+    document_id: str = Field(primary_key=True)
+    principals: list[str] | None = Field(default=None, sa_type=JSON)
+    """Null: its list was taken away, as if there had been none."""
+    epoch: int = Field(index=True)
+    """The collection's ``acl_epoch`` that brought it, so that a reader fetches only what is new."""
+    updated_at: datetime = Field(default_factory=now)
+
+
+class QuarantineRow(Tenanted, table=True):
+    """Something that an ingest refused, and why; it goes once it is read."""
+
+    __tablename__: ClassVar[str] = "quarantine"
+
+    collection: str = Field(primary_key=True)
+    source: str = Field(primary_key=True)
+    place: str = Field(primary_key=True)
+    """Path below the source's root; ``file.jsonl:12`` for a row."""
+    target: str
+    """What was ingested when it was refused: a path or a URL, to try it again."""
+    uri: str | None = None
+    code: str
+    message: str = Field(sa_type=Text)
+    first_seen: datetime = Field(default_factory=now)
+    last_seen: datetime = Field(default_factory=now)
 
 
 class ReleaseRow(Tenanted, table=True):
@@ -97,12 +145,15 @@ class AnswerContentRow(Tenanted, table=True):
     """The date the prompt was rendered with: an input, so that the prompt can be rebuilt byte by byte."""
     user: str | None = None
     max_citations: int = 5
+    filters: dict[str, Any] = Field(default_factory=dict, sa_type=JSON, sa_column_kwargs={"server_default": text("'{}'")})
     rendered: list[dict[str, str]] | None = Field(default=None, sa_type=JSON)
     text: str = Field(default="", sa_type=Text)
     """What was sent, whole sentences only."""
     body: str | None = Field(default=None, sa_type=Text)
     """The JSON body, byte for byte as it was sent."""
     problem: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    erased_at: datetime | None = None
+    """When a document that it used was deleted, and everything above was blanked."""
 
 
 class AnswerPassageRow(Tenanted, table=True):

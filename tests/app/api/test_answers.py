@@ -93,13 +93,15 @@ def test_feedback_is_stored_with_its_answer(client: httpx.Client):
     assert (row.rating, row.comment, row.correct_answer) == ("down", "no  date", "a year")
 
 
-def test_earlier_turns_reach_the_prompt_and_the_answer_says_how_it_searched(client: httpx.Client):
-    body = client.post(
-        ASK,
-        json={"question": QUESTION, "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]},
-    ).json()
+def test_a_question_that_leans_on_an_earlier_one_is_searched_with_it(client: httpx.Client):
+    turns = [{"role": "user", "content": "Which port does the gateway listen on?"}, {"role": "assistant", "content": "8443."}]
 
-    assert body["warnings"][0]["code"] == "history_not_searched"
+    body = client.post(ASK, json={"question": "And metrics?", "messages": turns}).json()
+    alone = client.post("/v1/search", json={"query": "And?", "k": 1}).json()["hits"][0]
+
+    assert body["citations"][0]["uri"].endswith("ports.md")
+    assert body["warnings"] == []
+    assert not alone["uri"].endswith("ports.md")
 
 
 def test_max_citations_drops_markers_and_never_changes_what_the_model_reads(client: httpx.Client):

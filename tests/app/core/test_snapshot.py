@@ -7,54 +7,59 @@ import pytest
 
 from app.core import snapshot
 from app.core.errors import CollectionUnknown, IndexMissing, IndexUnusable, NotFound
-from app.core.snapshot import NewDocument
-from app.core.types import Document, Heading, document_id, revision_of
-
-BUILT_WITH = {"embedder": {"name": "e", "dim": 4}, "chunker": {"name": "c", "pieces": 8}, "normaliser": "n"}
-
-
-def document(uri: str, text: str) -> Document:
-    return Document(
-        document_id=document_id("docs", uri),
-        uri=uri,
-        title=uri,
-        revision=revision_of(text),
-        fingerprint="f",
-        chars=len(text),
-        headings=(Heading(0, 1, text[:3]),),
-        metadata={"lang": "en", "n": [1, 2]},
-    )
+from app.core.types import revision_of
+from tests.indexes import BUILT_WITH, NOTES, new, part, parts
 
 
 def publish(root: Path, *texts: str) -> str:
-    new = []
-    for number, text in enumerate(texts):
-        item = document(f"s/{number}.md", text)
-        snapshot.write_text(root, "docs", item.revision, text)
-        vector = np.eye(4, dtype=np.float32)[[number % 4]]
-        new.append(NewDocument(item, [(0, len(text))], vector))
-    identity = snapshot.write_snapshot(root, "docs", new, built_with=BUILT_WITH, notes={"created": "now"})
-    snapshot.publish(root, "docs", identity)
-    return identity
+    held = parts(root, {f"s/{number}.md": text for number, text in enumerate(texts)})
+    made = snapshot.compose(root, "docs", held, built_with=BUILT_WITH, notes=NOTES)
+    snapshot.write_manifest(root, made)
+    snapshot.publish(root, "docs", made.snapshot_id)
+    return made.snapshot_id
 
 
 def test_what_was_published_is_read_back(tmp_path: Path):
-    identity = publish(tmp_path, "Größe 😀.", "Second text.")
+    identity = publish(tmp_path, "Größe 😀.", "Second text.\n\nIts end.")
 
     opened = snapshot.open_current(tmp_path, "docs")
 
-    assert (opened.snapshot_id, opened.chunks, len(opened.documents)) == (identity, 2, 2)
+    assert (opened.snapshot_id, opened.chunks, opened.size) == (identity, 3, 2)
     assert list(snapshot.verify(opened)) == []
     chunk = opened.chunk(opened.segments[0], 0)
-    assert (chunk.text, chunk.document.metadata, chunk.heading) == ("Größe 😀.", {"lang": "en", "n": [1, 2]}, ("Grö",))
+    assert (chunk.text, chunk.document) == ("Größe 😀.", opened.document(chunk.document.document_id))
+    assert opened.chunk(opened.segments[0], 2).text == "Its end."
+    assert sorted(document.document_id for document in opened.documents()) == opened.ids
 
 
 def test_the_id_is_the_content_not_the_order_or_the_time(tmp_path: Path):
-    documents = [document("a", "one"), document("b", "two")]
+    rows = [("a", "1"), ("b", "2")]
 
-    assert snapshot.snapshot_id(documents, BUILT_WITH) == snapshot.snapshot_id(documents[::-1], BUILT_WITH)
-    assert snapshot.snapshot_id(documents[:1], BUILT_WITH) != snapshot.snapshot_id(documents, BUILT_WITH)
-    assert snapshot.snapshot_id(documents, {**BUILT_WITH, "normaliser": "m"}) != snapshot.snapshot_id(documents, BUILT_WITH)
+    assert snapshot.snapshot_id(rows, BUILT_WITH) == snapshot.snapshot_id(rows[::-1], BUILT_WITH)
+    assert snapshot.snapshot_id(rows[:1], BUILT_WITH) != snapshot.snapshot_id(rows, BUILT_WITH)
+    assert snapshot.snapshot_id(rows, {**BUILT_WITH, "normaliser": "m"}) != snapshot.snapshot_id(rows, BUILT_WITH)
+
+
+def test_the_id_does_not_depend_on_how_the_documents_lie_in_segments(tmp_path: Path):
+    texts = {"a": "One.", "b": "Two.\n\nMore.", "c": "Three."}
+    whole = parts(tmp_path, texts)
+    halves = [part(tmp_path, [new(uri, texts[uri]) for uri in some], texts) for some in ("c", "ab")]
+    again = {**texts, "b": "Two, changed."}
+    (first, kept) = parts(tmp_path, again)[0]
+    patched = [
+        (first, kept & (first.documents["id"] != new("b", "").document.document_id.encode())),
+        part(tmp_path, [new("b", texts["b"])], texts),
+    ]
+    merged = snapshot.open_segment(tmp_path / "docs", snapshot.merge(tmp_path / "docs", 16, patched))
+
+    made = [
+        snapshot.compose(tmp_path, "docs", some, built_with=BUILT_WITH, notes=NOTES)
+        for some in (whole, halves, patched, [(merged, np.ones(3, dtype=bool))])
+    ]
+
+    assert len({one.snapshot_id for one in made}) == 1
+    assert [list(snapshot.verify(one)) for one in made] == [[]] * 4
+    assert len({(one.size, one.chunks) for one in made}) == 1
 
 
 def test_nothing_published_is_missing_not_broken(tmp_path: Path):
@@ -70,11 +75,11 @@ def test_a_collection_name_never_names_a_path(tmp_path: Path, name: str):
 
 
 def files_of(root: Path) -> list[Path]:
-    return sorted(path for path in (root / "docs").rglob("*") if path.is_file() and path.name != "CURRENT")
+    return sorted(path for path in (root / "docs").rglob("*") if path.is_file() and path.name not in ("CURRENT", "PUBLISHED"))
 
 
 @pytest.mark.parametrize("damage", ["flip", "remove", "truncate"])
-@pytest.mark.parametrize("which", range(5))
+@pytest.mark.parametrize("which", range(11))
 def test_any_damaged_file_is_noticed(tmp_path: Path, which: int, damage: str):
     publish(tmp_path, "Some text here.")
     path = files_of(tmp_path)[which]
@@ -150,10 +155,12 @@ def test_files_and_folders_are_flushed_before_the_rename_that_makes_them_visible
     manifest = at["rename", f"{base}/snapshots/{identity}/manifest.json"]
     assert calls[-2:] == [("rename", f"{base}/CURRENT"), ("fsync", base)]
     for number, (kind, name) in enumerate(calls):
-        if kind == "rename":  # each file is flushed before its rename, its folder after it
-            assert calls[number - 1][0] == "fsync"
-            assert calls[number - 1][1].endswith(".tmp")
-            assert calls[number + 1] == ("fsync", os.path.dirname(name))
+        if kind == "rename":  # each file is flushed before its rename, its folder after it, before anything else is written
+            draft = f"{os.path.dirname(name)}/.{os.path.basename(name)}.{os.getpid()}.tmp"
+            assert ("fsync", draft) in calls[:number]
+            after = next(call for call in calls[number + 1 :] if call[0] == "fsync")
+            assert not after[1].endswith(".tmp")
+            assert ("fsync", os.path.dirname(name)) in calls[number + 1 :]
     segments = [number for (kind, name), number in at.items() if kind == "rename" and "/segments/" in name]
     assert segments
     assert max(segments) < manifest < current

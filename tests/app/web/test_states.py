@@ -131,7 +131,7 @@ STATES: dict[str, Callable[[Page], None]] = {
 }  # fmt: skip
 SAYS = {
     "answered": "of 100 such answers, 84 are right",
-    "abstained": "1 passage was read; the closest one scores 0.83 of 1.",
+    "abstained": "1 passage was read; the best one scores 0.83.",
     "blocked": "injection",
     "degraded": "A fallback answered. openai/first timed out",
     "failed": "checked, but the answer is not complete. No token came",

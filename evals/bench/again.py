@@ -1,0 +1,65 @@
+"""The same documents ingested again: unchanged, and with one in a hundred changed, over the first time; each from process start."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from evals.bench.children import environment
+from evals.bench.corpus import Described
+from evals.bench.figures import Failed, Row, middle
+from evals.bench.workshop import Workshop
+
+DOCUMENTS = 2_000
+_CHANGED = DOCUMENTS // 100
+
+
+def measure(workshop: Workshop, *, rounds: int) -> list[Row]:
+    """Ingest, ingest again, change one in a hundred and ingest again, by the command."""
+    first: list[float] = []
+    same: list[float] = []
+    changed: list[float] = []
+    for number in range(rounds):
+        home, pages = workshop.folder / f"again-{number}", workshop.folder / f"again-{number}" / "pages"
+        _write(pages, workshop.items)
+        first.append(_ingest(home, pages))
+        same.append(_ingest(home, pages))
+        for item in range(_CHANGED):
+            path = pages / f"{item * 97 % DOCUMENTS:04}.md"
+            path.write_text(
+                path.read_text(encoding="utf-8") + f"\n\nChanged in round {number}: see page {item}.\n", encoding="utf-8"
+            )
+        changed.append(_ingest(home, pages))
+    what = f"ingest of {DOCUMENTS:,} documents again"
+    return [
+        Row(
+            f"{what}, {name}, s",
+            f"{middle(took):.2f}",
+            f"{middle(first):.1f} (the first time)",
+            f"{_share(took, first):.3f}",
+            aim,
+            rounds,
+        )
+        for name, took, aim in (("unchanged", same, "<= .02"), ("1 % changed", changed, "<= .05"))
+    ]
+
+
+def _write(folder: Path, items: list[Described]) -> None:
+    folder.mkdir(parents=True)
+    for number, item in enumerate(items[:DOCUMENTS]):
+        (folder / f"{number:04}.md").write_text(f"# {item.name}\n\n{item.text}\n", encoding="utf-8")
+
+
+def _ingest(home: Path, pages: Path) -> float:
+    env = environment(CITEWELL_HOME=str(home / "home"), CITEWELL_INDEXES_DIR=str(home / "indexes"))
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "ingest", str(pages)], env=env, cwd=home, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Failed(f"An ingest failed: {done.stderr[-2000:]}")
+    return time.perf_counter() - began
+
+
+def _share(took: list[float], first: list[float]) -> float:
+    return middle([mine / whole for mine, whole in zip(took, first, strict=True)])

@@ -1,0 +1,120 @@
+"""Parsed documents -> segments on disk, block by block: memory does not grow with the corpus."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.core import snapshot
+from app.core.embed import Pieces
+from app.core.snapshot import NewDocument, SegmentWriter
+from app.core.types import Document
+from app.core.words import words
+from ingest.chunk import chunk, embedded_text
+from ingest.embed import Embedding
+
+_BLOCK = 2_048
+"""Chunks embedded together: enough to sort them by length, few enough to hold."""
+_SAMPLE = 64
+"""Chunks that a dry run embeds to tell how long all would take."""
+SEGMENT = 32_768
+"""Chunks of a segment that is written at once; they are held until then, 100 MB with their words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """A document that is to be indexed, before its vectors are there."""
+
+    document: Document
+    text: str
+    ranges: list[tuple[int, int]]
+    texts: list[str]
+    """What is embedded of each range."""
+
+
+def chunked(document: Document, text: str, *, pieces: Pieces, limit: int) -> Chunked:
+    """Cut a document into chunks of at most ``limit`` word pieces."""
+    ranges = chunk(text, document.headings, document.title, tokenize=pieces.offsets, limit=limit)
+    return Chunked(
+        document, text, ranges, [embedded_text(document.title, text[start:end], pieces.offsets) for start, end in ranges]
+    )
+
+
+class Indexing:
+    """Takes documents and writes them as segments."""
+
+    seconds: float | None = None
+
+    def __init__(self, root: Path, collection: str, *, embed: Embedding, done: Callable[[int], None]) -> None:
+        """Begin.
+
+        Args:
+            root: The folder of all collections.
+            collection: Its name.
+            embed: Texts -> vectors.
+            done: Called with the number of chunks embedded since the last call.
+        """
+        self._root, self._collection = root, collection
+        self._embed, self._done = embed, done
+        self.chunks = 0
+        self._waiting: list[Chunked] = []
+        self._writer: SegmentWriter | None = None
+        self._entries: list[dict[str, Any]] = []
+
+    def add(self, item: Chunked) -> None:
+        """Take a document; its text is stored at once, its chunks with their block."""
+        self._waiting.append(item)
+        self.chunks += len(item.ranges)
+        if sum(len(waiting.ranges) for waiting in self._waiting) >= _BLOCK:
+            self._flush()
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Write what is left; return the segments' entries for a manifest."""
+        self._flush()
+        self._close()
+        return self._entries
+
+    def _flush(self) -> None:
+        items, self._waiting = self._waiting, []
+        if not items:
+            return
+        snapshot.write_texts(self._root, self._collection, {item.document.revision: item.text for item in items})
+        uses = {item.document.document_id: item.texts for item in items}
+        rows = self._embed([text for item in items for text in item.texts], uses, self._done)
+        import numpy as np
+
+        for item in items:
+            if self._writer is None:
+                self._writer = SegmentWriter(snapshot.folder_of(self._root, self._collection), self._embed.dim)
+            vectors = np.stack([rows[text] for text in item.texts]) if item.texts else np.zeros((0, self._embed.dim), np.float32)
+            self._writer.add(NewDocument(item.document, item.ranges, vectors, [words(text) for text in item.texts]))
+            if self._writer.size >= SEGMENT:
+                self._close()
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._entries.append(self._writer.finish())
+            self._writer = None
+
+
+class Estimating:
+    """Takes the same documents and writes nothing: counts what would be embedded, and times a sample of it."""
+
+    def __init__(self, root: Path, collection: str, *, embed: Embedding, done: Callable[[int], None]) -> None:  # noqa: ARG002
+        """Begin, as ``Indexing`` does."""
+        self._embed = embed
+        self._sample: list[str] = []
+        self.chunks = 0
+        self.seconds: float | None = None
+
+    def add(self, item: Chunked) -> None:
+        """Take a document."""
+        self.chunks += len(item.ranges)
+        new = self._embed.missing(item.texts)
+        self._embed.embedded += len(new)
+        self._sample += new[: max(0, _SAMPLE - len(self._sample))]
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Time the sample; return no segment."""
+        self.seconds = self._embed.pace(self._sample) * self._embed.embedded if self._sample else 0.0
+        return []
