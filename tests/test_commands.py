@@ -63,6 +63,7 @@ def test_help_lists_exactly_the_commands_there_are_and_each_shows_an_example():
             assert leaf.help
 
 
+@pytest.mark.slow
 def test_from_documents_to_a_cited_answer_and_its_row(tmp_path: Path, env: dict[str, str]):
     docs = write_documents(tmp_path / "corpus")
     (docs / "broken.pdf").write_bytes(b"%PDF-1.4 no")

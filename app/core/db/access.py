@@ -41,6 +41,11 @@ _STANDING = sa.select(
     col(CollectionRow.acl_required),
 ).where(col(CollectionRow.name) == bindparam("name"))
 
+_EPOCH = (
+    sa.select(col(CollectionRow.erasure_epoch)).where(col(CollectionRow.name) == bindparam("name")).with_for_update(read=True)
+)
+"""Asked with each row of an answer, so made once, as the one above."""
+
 
 def standing(session: Session, collection: str) -> Standing | None:
     """Return what a request must know of its collection; None when it was never entered."""
@@ -59,9 +64,7 @@ def erased(session: Session, collection: str) -> frozenset[str]:
 
 def hit(session: Session, collection: str, since: int, documents: Iterable[str]) -> bool:
     """Whether one of the documents was erased after the epoch ``since``. Whoever deletes meanwhile waits for our commit."""
-    epoch = session.exec(
-        select(CollectionRow.erasure_epoch).where(col(CollectionRow.name) == collection).with_for_update(read=True)
-    ).one_or_none()
+    epoch = session.connection().execute(_EPOCH, {"name": collection}).scalar()
     if epoch is None or epoch == since:
         return False
     return not erased(session, collection).isdisjoint(documents)
