@@ -17,7 +17,7 @@ export TOKENIZERS_PARALLELISM := false
 export PYTHONUNBUFFERED := 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo test check evals bench lint format lock smollm2 openapi screenshot wheel clean
+.PHONY: help setup demo test check evals bench soak lint format lock smollm2 openapi screenshot wheel clean
 
 help:                 ## What there is
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -56,6 +56,9 @@ evals: setup          ## Both suites: offline, with no key; fails when a floor b
 
 bench: setup          ## Speed beside what it stands on, in under 10 minutes (FULL=1 repeats for medians); writes docs/benchmarks.md
 	$(BIN)/python -m evals.bench $(if $(FULL),--full)
+
+soak: setup           ## Commands at random, killed and at once, against a model of what should be visible (MINUTES=5, SEED=a random one)
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
 lint: setup           ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ labels and prompts are looked at every second, loaded and checked in the backgro
 import asyncio
 from asyncio import to_thread
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from app.core.db import access, collections
 from app.core.db.access import Standing
 from app.core.db.engine import transaction
 from app.core.db.tables import ReleaseRow
-from app.core.errors import CitewellError, CollectionUnknown, IndexMissing
+from app.core.errors import CitewellError, CollectionUnknown, IndexMissing, IndexUnusable
 from app.core.types import Ask, Caller
 from app.model.gateway import Parameters, Route
 from app.prompt import load_prompt
@@ -54,6 +55,8 @@ class Live:
         self._loaded: dict[str, Loaded] = {}
         self._access: dict[str, Access] = {}
         self._seen: dict[str, _Seen] = {}
+        self._looked: dict[str, int] = {}
+        """The erasure epoch under which each collection's files were looked at last."""
         self._loading: dict[str, asyncio.Lock] = {}
         self.faults: dict[str, str] = {}
         """Collections whose newest snapshot or prompt could not be taken up, and why; the one before still serves."""
@@ -72,6 +75,11 @@ class Live:
         access = await to_thread(self._admit, ask.collection, caller)
         if ask.collection not in self._loaded:
             await self.refresh(ask.collection)
+        elif self._looked.get(ask.collection) != access.erasure_epoch:
+            # What was deleted may have left the files since, and is restored only where they still hold it.
+            with suppress(IndexMissing, IndexUnusable):
+                await self.refresh(ask.collection)
+        self._looked[ask.collection] = access.erasure_epoch
         loaded = self._loaded[ask.collection]
         readable = loaded.retriever.remembered(access, caller) if not ask.filters else None
         if readable is None:

@@ -26,18 +26,22 @@ def pack(hits: Sequence[Hit], *, budget: int, most: int, count: TokenCounter) ->
         The passages; empty when there were no hits, or none fits.
     """
     kept: list[Passage] = []
+    said: set[tuple[str, ...]] = set()
     spent = 0
     for hit in hits:
         if len(kept) == most:
             break
         cost = count(hit.chunk.text)
-        if spent + cost > budget or any(_repeats(hit.chunk, passage.chunk) for passage in kept):
+        if spent + cost > budget or any(_overlap(hit.chunk, passage.chunk) for passage in kept):
+            continue
+        again = tuple(words(hit.chunk.text))  # cut into words once, and only if it may be kept
+        if again in said:
             continue
         kept.append(Passage(len(kept) + 1, hit.chunk, hit.score))
+        said.add(again)
         spent += cost
     return tuple(kept)
 
 
-def _repeats(a: Chunk, b: Chunk) -> bool:
-    same_place = a.document.document_id == b.document.document_id and a.start < b.end and b.start < a.end
-    return same_place or words(a.text) == words(b.text)
+def _overlap(a: Chunk, b: Chunk) -> bool:
+    return a.document.document_id == b.document.document_id and a.start < b.end and b.start < a.end

@@ -246,7 +246,7 @@ def test_a_load_travels_between_processes_as_it_is():
 @pytest.mark.slow
 def test_a_small_run_of_every_part(tmp_path: Path):
     from evals.bench import answering as answers
-    from evals.bench import ingesting, searching, starting
+    from evals.bench import again, ingesting, remembering, searching, starting
 
     few = dict.fromkeys(answers.REQUESTS, 6)
     with pytest.MonkeyPatch.context() as patch, workshop.opened(pages_chars=15_000) as shop:
@@ -254,9 +254,15 @@ def test_a_small_run_of_every_part(tmp_path: Path):
         patch.setattr(answers, "CHUNKS", 300)
         patch.setattr(answers, "PROMPTS", 20)
         patch.setattr(searching, "QUERIES", 5)
+        patch.setattr(again, "DOCUMENTS", 100)
+        patch.setattr(again, "_CHANGED", 1)
+        patch.setattr(remembering, "FEW", 500)
+        patch.setattr(remembering, "MANY", 1_000)
         rows = [
             *ingesting.measure(shop, rounds=1),
+            *again.measure(shop, rounds=1),
             *starting.measure(shop, rounds=1),
+            *remembering.measure(shop),
             *searching.measure(shop, sizes=[500], rounds=1),
             *answers.measure(shop, rounds=1, late=30),
         ]
@@ -264,7 +270,15 @@ def test_a_small_run_of_every_part(tmp_path: Path):
 
     assert not home.exists()
     named = "\n".join(row.what for row in rows)
-    for part in ("ingest", "start until ready", "search, 500 chunks, p95", "answer, 32 callers, a second", "p50 over its parts"):
+    for part in (
+        "ingest",
+        "start until ready",
+        "search, 500 chunks, half of them filtered out, p95",
+        "1 % changed",
+        "memory of an index of 1,000",
+        "answer, 32 callers, a second",
+        "p50 over its parts",
+    ):
         assert part in named
     assert "memory after 30 answers" in named
     left = subprocess.run(["pgrep", "-f", str(home)], capture_output=True, text=True, check=False)
