@@ -245,8 +245,8 @@ def test_a_load_travels_between_processes_as_it_is():
 
 @pytest.mark.slow
 def test_a_small_run_of_every_part(tmp_path: Path):
-    from evals.bench import answering as answers
     from evals.bench import again, ingesting, remembering, searching, starting
+    from evals.bench import answering as answers
 
     few = dict.fromkeys(answers.REQUESTS, 6)
     with pytest.MonkeyPatch.context() as patch, workshop.opened(pages_chars=15_000) as shop:
