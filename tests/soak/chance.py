@@ -10,7 +10,7 @@ from tests.soak.children import Command, Done
 from tests.soak.library import Source, some_readers
 from tests.soak.model import Act, History, Step
 
-_KILLED = {"ingest": 0.4, "ingest both": 0.4, "gc": 0.5, "rollback": 0.4, "delete": 0.15, "restore": 0.15}
+_KILLED = {"ingest": 0.5, "ingest both": 0.5, "gc": 0.6, "rollback": 0.5, "delete": 0.2, "restore": 0.2}
 """The share of each command that is killed."""
 _AT_ONCE = 0.25
 _IN_A_ROW = 0.08
