@@ -70,6 +70,8 @@ def collect(root: Path, collection: str, retain: RetainSettings, books: Books, *
             (base / "snapshots" / identity / "manifest.json").unlink()  # first: without it the rest is no snapshot
             shutil.rmtree(base / "snapshots" / identity)
             done.snapshots.append(identity)
+    for draft in [draft for glob in (".*.tmp", "snapshots/*/.*.tmp", "segments/*/.*.tmp") for draft in base.glob(glob)]:
+        draft.unlink()  # of a writer that was killed: whoever writes now holds the lock, and that is us
     if masked := books.masked():
         _take_out(root, collection, masked, done)
         books.removed(masked)

@@ -132,6 +132,19 @@ def test_gc_takes_the_document_out_of_the_files_of_every_snapshot_and_ids_stay(h
     assert row.receipt["state"] == "removed"
 
 
+def test_gc_removes_what_a_killed_writer_left_half_written(home: Settings):
+    base = home.indexes_dir / "docs"
+    current = snapshot.current_id(home.indexes_dir, "docs")
+    drafts = [base / ".CURRENT.1.tmp", base / f"snapshots/{current}/.manifest.json.1.tmp", base / "texts/.0.1.tmp"]
+    for draft in drafts:
+        draft.write_bytes(b"half")
+
+    gc(home)
+
+    assert [draft for draft in drafts if draft.exists()] == []
+    assert list(snapshot.verify(snapshot.open_current(home.indexes_dir, "docs"))) == []
+
+
 def test_restored_text_is_back_at_once_or_with_the_next_ingest(home: Settings, tmp_path: Path):
     first = snapshot.current_id(home.indexes_dir, "docs")
     delete(home)
