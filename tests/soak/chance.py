@@ -12,7 +12,7 @@ from tests.soak.model import Act, History, Step
 
 _KILLED = {"ingest": 0.5, "ingest both": 0.5, "gc": 0.6, "rollback": 0.5, "delete": 0.2, "restore": 0.2}
 """The share of each command that is killed."""
-_AT_ONCE = 0.25
+_AT_ONCE = 0.3
 _IN_A_ROW = 0.08
 _ANCHOR = "anchor.md"
 LOCKED = "Another ingest into"
@@ -79,23 +79,17 @@ class Chooser:
             return [job] if job else []
         if self.chance.random() < _AT_ONCE:
             first = self.chance.choice((self._ingest, self._ingest, self._gc))()
-            others = (
-                self._ingest,
-                self._gc,
-                self._delete,
-                self._delete,
-                self._restore,
-                self._allow,
-                self._require,
-                self._roll_back,
-            )
-            second = self.chance.choice(others)()
+            others: dict[Callable[[], Job | None], int] = {
+                self._ingest: 3, self._delete: 2, self._gc: 1, self._restore: 1, self._allow: 1, self._require: 1, self._roll_back: 1,
+            }  # fmt: skip
+            (other,) = self.chance.choices([*others], [*others.values()])
+            second = other()
             jobs = [job for job in (first, second) if job]
             self.chance.shuffle(jobs)
             if self.chance.random() < 0.4 and jobs:
                 self.chance.choice(jobs).kill = True
             return [job for job in jobs if not job.to_itself]
-        ways = {
+        ways: dict[Callable[[], Job | None], int] = {
             self._ingest: 34, self._ingest_both: 8, self._gc: 12, self._roll_back: 9, self._delete: 12, self._restore: 9,
             self._allow: 10, self._require: 5, self._look: 3, self._dry_run: 2,
         }  # fmt: skip
