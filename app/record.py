@@ -147,7 +147,7 @@ def close(session: Session, run: Run, *, body: str | None = None, error: Citewel
 
 def _erased(session: Session, run: Run) -> bool:
     used = [passage.chunk.document.document_id for passage in run.passages]
-    return bool(used) and access.hit(session, run.ask.collection, run.erasure_epoch, used)
+    return bool(used) and access.hit(session, run.ask.collection, run.erasure_epoch, used, run.id)
 
 
 def _enter(session: Session, run: Run, *, status: str) -> None:

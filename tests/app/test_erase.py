@@ -232,6 +232,27 @@ async def test_a_deletion_between_two_sentences_stops_the_stream_there(home: Set
     assert calls[0].cost_nano > 0
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_document_that_was_deleted_and_restored_while_the_model_wrote_ends_the_answer_too(
+    home: Settings, provider: Upstream, stream: bool
+):
+    """The deletion blanked the answer's rows. Completed, they would hold a text that no later deletion looks for."""
+    settings = home.model_copy(update=_model_settings(home, provider))
+    price(settings)
+    async with open_service(settings) as using:
+        events = []
+        async for event in answer(Ask(QUESTION, stream=stream), caller=LOCAL, using=using.answering, request_id="r"):
+            events.append(event)
+            if event.type == "answer.delta":
+                await asyncio.to_thread(delete, settings)
+                await asyncio.to_thread(restore, settings)
+        stored, _ = rows(using, events[0].data["id"])
+
+    assert events[-1].data["problem"]["code"] == "source_erased"
+    content = stored.content
+    assert (stored.answer.status, content.question, content.text, content.body) == ("failed", "", "", None)
+
+
 def test_a_document_that_is_not_there_is_not_found(home: Settings):
     for name in ("doc_00000000000000000000", "corpus/nothing.md"):
         with pytest.raises(NotFound, match="docs list"):

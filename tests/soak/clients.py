@@ -166,4 +166,4 @@ def shown(seen: Seen) -> str:
     """Return a request and its response for a person."""
     said = json.dumps(seen.body, ensure_ascii=False)
     more = {"earlier": body_of(seen.earlier)} if seen.earlier else {}
-    return f"{seen.kind} by {seen.who.name}: {json.dumps({**seen.asked, **more})}\n{seen.status} {said[:6000]}"
+    return f"{seen.kind} by {seen.who.name}: {json.dumps({**seen.asked, **more})}\n{seen.status} {said[:60000]}"

@@ -62,12 +62,16 @@ def erased(session: Session, collection: str) -> frozenset[str]:
     return frozenset(session.exec(query))
 
 
-def hit(session: Session, collection: str, since: int, documents: Iterable[str]) -> bool:
-    """Whether one of the documents was erased after the epoch ``since``. Whoever deletes meanwhile waits for our commit."""
+def hit(session: Session, collection: str, since: int, documents: Iterable[str], answer_id: str) -> bool:
+    """Whether an erasure after the epoch ``since`` hit an answer. Whoever deletes meanwhile waits for our commit.
+
+    One of its documents is erased, or was, and is restored again: then the answer's rows, where they stood, were blanked.
+    """
     epoch = session.connection().execute(_EPOCH, {"name": collection}).scalar()
     if epoch is None or epoch == since:
         return False
-    return not erased(session, collection).isdisjoint(documents)
+    blanked = select(AnswerContentRow.erased_at).where(col(AnswerContentRow.answer_id) == answer_id)
+    return not erased(session, collection).isdisjoint(documents) or session.exec(blanked).first() is not None
 
 
 _NOTHING: dict[str, Any] = {
