@@ -74,15 +74,16 @@ def collect(root: Path, collection: str, retain: RetainSettings, books: Books, *
         draft.unlink()  # of a writer that was killed: whoever writes now holds the lock, and that is us
     if masked := books.masked():
         _take_out(root, collection, masked, done)
-        books.removed(masked)
     segments = {entry["id"] for manifest in _manifests(root, collection) for entry in manifest["segments"]}
     for folder in _entries(base / "segments"):
         if folder.name not in segments:
             done.bytes += sum(path.stat().st_size for path in folder.iterdir())
             shutil.rmtree(folder)
             done.segments.append(folder.name)
-    if thorough or done.snapshots or done.erased:
+    if thorough or done.snapshots or masked:
         _drop_texts(root, collection, books.named(), done)
+    if masked:
+        books.removed(masked)  # last: a receipt says so only when it is, and killed before, the next run does it all again
     return done
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import ingest.gc
 from app.answer import answer
 from app.core import snapshot
 from app.core.config import Settings
@@ -125,11 +126,15 @@ def test_gc_takes_the_document_out_of_the_files_of_every_snapshot_and_ids_stay(h
         opened = snapshot.open_snapshot(home.indexes_dir, "docs", identity)
         assert list(snapshot.verify(opened)) == []
         assert list(opened.erased) == [document_id("docs", GHOST)]
+    assert _receipt(home)["state"] == "removed"
+
+
+def _receipt(home: Settings) -> dict[str, Any]:
     engine = open_ledger(home)
     with transaction(engine) as session:
         (row,) = access.erasures(session, "docs")
     engine.dispose()
-    assert row.receipt["state"] == "removed"
+    return row.receipt
 
 
 def test_gc_removes_what_a_killed_writer_left_half_written(home: Settings):
@@ -143,6 +148,22 @@ def test_gc_removes_what_a_killed_writer_left_half_written(home: Settings):
 
     assert [draft for draft in drafts if draft.exists()] == []
     assert list(snapshot.verify(snapshot.open_current(home.indexes_dir, "docs"))) == []
+
+
+@pytest.mark.parametrize("step", ["_take_out", "_drop_texts"])
+def test_a_receipt_says_removed_only_when_it_is_and_the_next_ingest_ends_what_a_killed_gc_began(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    delete(home)
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(ingest.gc, step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        gc(home)
+    assert _receipt(home)["state"] == "masked"
+
+    build(tmp_path / "corpus", collection="docs", settings=home)
+
+    assert haunted(home) == []
+    assert _receipt(home)["state"] == "removed"
 
 
 def test_restored_text_is_back_at_once_or_with_the_next_ingest(home: Settings, tmp_path: Path):
