@@ -129,6 +129,10 @@ def test_gc_takes_the_document_out_of_the_files_of_every_snapshot_and_ids_stay(h
     assert _receipt(home)["state"] == "removed"
 
 
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def _receipt(home: Settings) -> dict[str, Any]:
     engine = open_ledger(home)
     with transaction(engine) as session:
@@ -155,9 +159,10 @@ def test_a_receipt_says_removed_only_when_it_is_and_the_next_ingest_ends_what_a_
     home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ):
     delete(home)
-    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
-        killed.setattr(ingest.gc, step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        gc(home)
+    with monkeypatch.context() as killed:
+        killed.setattr(ingest.gc, step, _killed)
+        with pytest.raises(KeyboardInterrupt):
+            gc(home)
     assert _receipt(home)["state"] == "masked"
 
     build(tmp_path / "corpus", collection="docs", settings=home)

@@ -109,7 +109,7 @@ class Judge:
         passages = [p for event in events if event["type"] == "retrieval.completed" for p in event["passages"]]
         used = {place["uri"] for place in (*passages, *body["citations"])}
         if seen.status == 200:
-            gone = [uri for uri in used if self._deleted(uri, earlier.began, seen.began)]
+            gone = [uri for uri in used if self._deleted(uri, earlier, seen.began)]
             return f"it used {gone}, which was deleted since" if gone else None if seen.body == body else "it is another answer"
         if seen.status != 410:
             return "it was refused"
@@ -118,10 +118,16 @@ class Judge:
             return None
         return f"it is blanked, and nothing of {sorted(used)} was deleted"
 
-    def _deleted(self, uri: str, since: float, until: float) -> bool:
-        """Whether a document was deleted for certain, between an answer that used it and a later request."""
+    def _deleted(self, uri: str, earlier: Seen, until: float) -> bool:
+        """Whether a document was deleted for certain, between an answer that used it and a later request.
+
+        Deleted and restored while the answer was made, before its rows stood, is as if nothing had been.
+        """
         return any(
-            window.ended <= until and uri in window.after.access.erased for window in self.history.deletions(uri, since, until)
+            window.ended <= until
+            and uri in window.after.access.erased
+            and not self.history.restored(uri, window.ended, earlier.ended)
+            for window in self.history.deletions(uri, earlier.began, until)
         )
 
 

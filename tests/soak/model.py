@@ -238,6 +238,11 @@ class History:
         """Return the documents that were taken out of files at some time from ``since`` to ``until``."""
         return frozenset().union(*(w.taken for w in self.windows if w.ended >= since and w.began <= until))
 
+    def restored(self, uri: str, since: float, until: float) -> bool:
+        """Whether a deleted document may have been restored at some time from ``since`` to ``until``."""
+        windows = [window for window in self.windows if window.began >= since and window.began <= until]
+        return any(uri not in state.access.erased for window in windows for state in (*window.passed, window.after))
+
     def deletions(self, uri: str | None, since: float, until: float) -> Iterator[Window]:
         """Yield the windows that overlap a time and in which a document, or any, may have been deleted."""
         for before, window in zip(self.windows, self.windows[1:], strict=False):

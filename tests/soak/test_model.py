@@ -180,3 +180,6 @@ def test_an_answer_in_the_books_is_as_it_was_sent_until_a_document_of_it_is_dele
 
     assert verdicts(it, [again(7, 200), again(7, 200, {}), again(7, 410)]) == [True, False, False]
     assert verdicts(it, [again(12, 410), again(12, 200), again(22, 410), again(22, 200)]) == [True, False, True, False]
+
+    through = Seen("answer", ROOT, {}, 5, 21, 200, body)  # it began before both, and stands: there was nothing to blank
+    assert verdicts(it, [Seen("again", ROOT, {}, 22, 22.1, 200, body, through)]) == [True]
