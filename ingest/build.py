@@ -22,6 +22,7 @@ from ingest.origin import origin_of
 from ingest.publish import exclusive, previous, publish, without
 from ingest.reading import Progress, Reading, kept
 from ingest.report import Report
+from ingest.rules import Rules
 from ingest.sandbox import Limits, Sandbox
 
 
@@ -67,7 +68,7 @@ def build(
     started = time.perf_counter()
     root = settings.indexes_dir
     origins = [origin_of(str(place), source=source, whole=sync) for place in places]
-    files = find_embedder(settings.embedder)
+    files, rules = find_embedder(settings.embedder), Rules(settings.ingest)
     built_with: dict[str, Any] = {
         "embedder": files.identity.as_json(),
         "chunker": {"name": CHUNKER, "pieces": settings.ingest.chunk_pieces},
@@ -84,7 +85,7 @@ def build(
         held, erased = previous(root, collection), books.erased()
         delta, gone = Delta(held), set(erased)
         sources: dict[str, str] = dict(held.manifest["sources"]) if held else {}
-        reading = Reading(collection, settings, files, report, delta, erased, parse, progress)
+        reading = Reading(collection, settings, files, report, delta, erased, parse, rules, progress)
         indexing = (Estimating if dry_run else Indexing)(root, collection, embed=embed, done=reading.embedded)
         for origin in origins:
             origin.check(sources, explicit=source is not None)

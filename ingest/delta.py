@@ -10,9 +10,10 @@ from app.core.types import Document
 from ingest.parse import IDENTITY
 
 
-def fingerprint(raw: bytes) -> str:
-    """Return what decides whether a document is unchanged: its raw bytes, the parsers and the normaliser."""
-    return hashlib.sha256(f"{IDENTITY}\n{NORMALISER}\n".encode() + raw).hexdigest()
+def fingerprint(raw: bytes, rules: str = "") -> str:
+    """Return what decides whether a document is unchanged: its raw bytes, the parsers, the normaliser and the operator's rules."""
+    made_by = f"{IDENTITY}\n{NORMALISER}\n" + (f"{rules}\n" if rules else "")
+    return hashlib.sha256(made_by.encode() + raw).hexdigest()
 
 
 @dataclass

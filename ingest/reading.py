@@ -15,6 +15,7 @@ from ingest.load import Item, Refused, Skipped, duplicate
 from ingest.origin import Origin
 from ingest.parse import Parsed
 from ingest.report import Report
+from ingest.rules import Rules
 from ingest.validate import shrunk, validate
 
 Progress = Callable[[str, int, int | None], None]
@@ -32,6 +33,7 @@ class Reading:
     delta: Delta
     erased: frozenset[str]
     parse: Callable[[Item], Parsed]
+    rules: Rules
     progress: Progress
     seen: set[str] = field(default_factory=set)
     """The id of every document that the last source holds, read or refused."""
@@ -84,7 +86,7 @@ class Reading:
                     yield from self._item(found)
 
     def _item(self, item: Item) -> Iterator[tuple[Document, str]]:
-        identity, print_ = document_id(self.collection, item.uri), fingerprint(item.raw)
+        identity, print_ = document_id(self.collection, item.uri), fingerprint(item.raw, self.rules.identity)
         if identity in self.erased:
             banned = "It was deleted. Bring it back with `citewell docs restore`, then ingest again."
             self._refuse(Refused(item.source, item.uri, "erased", banned))
@@ -109,6 +111,7 @@ class Reading:
 
     def _document(self, item: Item, identity: str, print_: str) -> tuple[Document, str]:
         parsed = validate(self.parse(item))
+        self.rules.check(parsed)
         document = Document(
             document_id=identity,
             uri=item.uri,

@@ -18,7 +18,7 @@ CHECKOUT: Path | None = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").ex
 """The checkout that the running ``app`` lies in; None when it was installed from a wheel."""
 
 PREFIX = "CITEWELL_"
-_LISTS = frozenset({"cors_origins", "ingest.fetch_ports", "ingest.fetch_networks"})
+_LISTS = frozenset({"cors_origins", "ingest.languages", "ingest.fetch_ports", "ingest.fetch_networks"})
 """Settings that hold several values: parted by commas or spaces in a variable."""
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -44,6 +44,10 @@ class IngestSettings(Section):
     """Reading one document may take: four times what the slowest honest sample took."""
     parse_memory_bytes: Annotated[int, Field(ge=512 << 20)] = 3 << 30
     """Address space of the process that reads documents; it takes 0.2 GiB before the first one."""
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes of the languages that documents may be in; any when empty."""
+    metadata_schema: Path | None = None
+    """A JSON Schema that every document's metadata must fit."""
     fetch_seconds: Seconds = 60.0
     """For one page, redirects included."""
     fetch_ports: tuple[Annotated[int, Field(gt=0, lt=65536)], ...] = (80, 443)
