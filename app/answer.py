@@ -6,6 +6,7 @@ refused is refused (raised) before the first one.
 
 import asyncio
 import time
+from asyncio import to_thread
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from app.core.telemetry import step
 from app.core.tokens import TokenCounter
 from app.core.types import Ask, Caller, Citation, Passage, Warned
 from app.events import Event
+from app.expand import expand
 from app.guard import admit
 from app.model.gateway import Call, Parameters, Route
 from app.model.prices import PriceBook
@@ -118,6 +120,15 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
 
         with step("pack", run.timings, budget=serving.prompt.front.budget) as note:
             run.passages = pack(hits, budget=serving.prompt.front.budget, most=settings.pack.passages, count=using.count)
+            if settings.pack.neighbours:
+                run.passages = await to_thread(
+                    expand,
+                    run.passages,
+                    serving.retriever.snapshot,
+                    budget=serving.prompt.front.budget,
+                    reach=settings.pack.neighbours,
+                    count=using.count,
+                )
             note(passages=len(run.passages))
         yield add(events.retrieved(run.passages))
 

@@ -28,7 +28,7 @@ from app.core.types import Ask, Caller
 from app.model.gateway import Parameters, Route
 from app.prompt import load_prompt
 from app.record import Run
-from app.retrieve import Access, Questions, Retriever
+from app.retrieve import Access, Questions, Reranker, Retriever
 
 DEFAULT_COLLECTION = "docs"
 PROMPT = "answer"
@@ -46,8 +46,17 @@ class _Seen:
 class Live:
     """The collections that are loaded, and the loop that keeps them fresh."""
 
-    def __init__(self, settings: Settings, engine: Engine, questions: Questions, route: Route, wanted: Parameters) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        questions: Questions,
+        route: Route,
+        wanted: Parameters,
+        rerank: Reranker | None = None,
+    ) -> None:
         self._settings = settings
+        self._rerank = rerank
         self._engine = engine
         self._questions = questions
         self._route = route
@@ -174,7 +183,7 @@ class Live:
         before = self._loaded.get(collection)
         reuse = before.retriever.snapshot.segments if before else ()
         opened = snapshot.open_current(self._settings.indexes_dir, collection, reuse=reuse)
-        retriever = Retriever(opened, self._questions, self._questions.identity.as_json())
+        retriever = Retriever(opened, self._questions, self._questions.identity.as_json(), self._rerank)
         template = load_prompt(self._settings.prompts_dir, PROMPT)
         set_by_prompt = template.front.model.model_dump(exclude_none=True)
         parameters = Parameters(
@@ -182,7 +191,9 @@ class Live:
             max_tokens=set_by_prompt.get("max_tokens", self._wanted.max_tokens),
             seed=self._wanted.seed,
         )
-        made = release.compute(self._settings, opened, template, self._route, parameters)
+        made = release.compute(
+            self._settings, opened, template, self._route, parameters, self._rerank.identity if self._rerank else None
+        )
         with transaction(self._engine) as session:
             tenant = collections.add(session, collection, tenant="default").tenant
             collections.enter_release(session, ReleaseRow(id=made.id, tenant=tenant, collection=collection, body=made.body))

@@ -1,12 +1,13 @@
 """Everything that decides an answer -> one id."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import rfc8785
 
-from app import guard, pack, prompt, retrieve, verify
+from app import expand, guard, pack, prompt, retrieve, verify
 from app.core import sentences
 from app.core.config import Settings
 from app.core.snapshot import Snapshot
@@ -30,7 +31,14 @@ class Release:
         return {"id": self.id, "arm": arm, "prompt": self.prompt, "snapshot": self.snapshot, "model": self.model}
 
 
-def compute(settings: Settings, snapshot: Snapshot, template: PromptVersion, route: Route, parameters: Parameters) -> Release:
+def compute(
+    settings: Settings,
+    snapshot: Snapshot,
+    template: PromptVersion,
+    route: Route,
+    parameters: Parameters,
+    reranker: Mapping[str, object] | None = None,
+) -> Release:
     """Return the release that these parts make.
 
     Prices, keys, base URLs and time limits are left out: they do not decide an answer.
@@ -40,8 +48,12 @@ def compute(settings: Settings, snapshot: Snapshot, template: PromptVersion, rou
         "collection": snapshot.collection,
         "snapshot": snapshot.snapshot_id,
         "embedder": dict(snapshot.manifest["embedder"]),
-        "retrieve": {"identity": retrieve.IDENTITY, **settings.retrieve.model_dump()},
-        "pack": {"identity": pack.IDENTITY, **settings.pack.model_dump(), "budget": template.front.budget},
+        "retrieve": {
+            "identity": retrieve.IDENTITY,
+            **settings.retrieve.model_dump(exclude={"reranker"}),  # where it lies decides nothing; what it is does
+            "reranker": dict(reranker) if reranker else None,
+        },
+        "pack": {"identity": [pack.IDENTITY, expand.IDENTITY], **settings.pack.model_dump(), "budget": template.front.budget},
         "prompt": {"ref": template.ref, "sha256": template.sha256, "renderer": prompt.RENDERER},
         "model": {"name": route.name, "weights": route.weights, "parameters": asdict(parameters)},
         "segmenter": sentences.IDENTITY,

@@ -23,7 +23,7 @@ from app.model import gateway, local
 from app.model.gateway import PROVIDER, Parameters, Route
 from app.model.local import LocalServer
 from app.model.prices import open_book
-from app.retrieve import Access, Questions, Retriever
+from app.retrieve import Access, CrossEncoder, Questions, Reranker, Retriever
 
 if TYPE_CHECKING:
     from litellm.llms.custom_llm import CustomLLM
@@ -101,7 +101,8 @@ def open_retriever(settings: Settings, collection: str) -> Retriever:
         IndexUnusable: It is damaged, or of another embedder.
     """
     embedder = open_embedder(settings)
-    return Retriever(snapshot.open_current(settings.indexes_dir, collection), embedder, embedder.identity.as_json())
+    opened = snapshot.open_current(settings.indexes_dir, collection)
+    return Retriever(opened, embedder, embedder.identity.as_json(), open_reranker(settings))
 
 
 def search(settings: Settings, asked: Ask, caller: Caller, *, k: int) -> list[Hit]:
@@ -119,6 +120,11 @@ def search(settings: Settings, asked: Ask, caller: Caller, *, k: int) -> list[Hi
     finally:
         engine.dispose()
     return retriever.search(asked.question, k=k, within=retriever.readable(found, caller, asked.filters))
+
+
+def open_reranker(settings: Settings) -> Reranker | None:
+    """Load the reranker that the settings name, if they do."""
+    return CrossEncoder(settings.retrieve.reranker) if settings.retrieve.reranker else None
 
 
 def open_embedder(settings: Settings) -> Embedder:
@@ -160,7 +166,7 @@ async def open_service(
         wanted, left_out = gateway.supported(route, wanted)
         if left_out:
             telemetry.log.warning("model", model=route.name, left_out=" ".join(left_out))
-        live = Live(settings, engine, questions, route, wanted)
+        live = Live(settings, engine, questions, route, wanted, open_reranker(settings))
         answering = Answering(settings, writer, questions, open_book(settings), tokens.counter(), live.serving, live.erased)
         if settings.model == "extractive":
             gateway.provide(lambda: _extractive(embedder))

@@ -57,6 +57,8 @@ def run(folder: Path, settings: Settings, *, progress: Progress = silent) -> dic
         scores: dict[str, dict[str, Measure]] = {
             way: _scored(partial(retriever.search, way=way), names, pairs, progress) for way in _WAYS
         }
+        if retriever.rerank:
+            scores["reranked"] = _scored(retriever.search, names, pairs, progress)
         if any(queries[q].messages for q in asked):
             alone = [(condense(queries[q].text, queries[q].messages), judged[q]) for q in asked]
             scores["condensed"] = _scored(retriever.search, names, alone, progress)

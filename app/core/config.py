@@ -73,6 +73,8 @@ class RetrieveSettings(Section):
 
     candidates: Annotated[int, Field(gt=0, le=1000)] = 20
     """Chunks taken from the index before packing."""
+    reranker: Path | None = None
+    """The folder of a cross-encoder that orders them anew; none when not given."""
 
 
 class PackSettings(Section):
@@ -80,6 +82,8 @@ class PackSettings(Section):
 
     passages: Annotated[int, Field(gt=0, le=50)] = 5
     """Gold evidence is in the top 5 chunks for .98 and more of the questions it was measured on (docs/benchmarks.md)."""
+    neighbours: Annotated[int, Field(ge=0, le=5)] = 0
+    """Chunks of the same section that are added on each side of a passage while tokens are left (docs/decisions/0013-retrieval.md)."""
 
 
 class CallSettings(Section):

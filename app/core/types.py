@@ -97,6 +97,11 @@ class Chunk:
         key = f"{self.document.document_id}\n{self.document.revision}\n{self.start}\n{self.end}"
         return "chk_" + hashlib.sha256(key.encode()).hexdigest()[:16]
 
+    def overlaps(self, other: "Chunk") -> bool:
+        """Whether both hold a character of the same document."""
+        same = self.document.document_id == other.document.document_id
+        return same and self.start < other.end and other.start < self.end
+
     @property
     def heading(self) -> tuple[str, ...]:
         """The titles of the headings above the passage, outermost first."""

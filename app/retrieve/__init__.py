@@ -5,9 +5,10 @@ from app.retrieve import fuse, retriever
 from app.retrieve.condense import condense
 from app.retrieve.questions import Questions
 from app.retrieve.readable import Access, Readable
+from app.retrieve.rerank import CrossEncoder, Reranker
 from app.retrieve.retriever import Retriever
 
-__all__ = ["IDENTITY", "Access", "Questions", "Readable", "Retriever", "condense"]
+__all__ = ["IDENTITY", "Access", "CrossEncoder", "Questions", "Readable", "Reranker", "Retriever", "condense"]
 
 IDENTITY = " ".join([condensing.IDENTITY, retriever.IDENTITY, fuse.IDENTITY])
 """Part of the release."""

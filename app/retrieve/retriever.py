@@ -18,6 +18,7 @@ from app.retrieve.dense import Rows, Scores
 from app.retrieve.filters import Filters
 from app.retrieve.fuse import SPREAD, fuse
 from app.retrieve.readable import Access, Readable, principals, readable
+from app.retrieve.rerank import Reranker, reranked
 
 IDENTITY = "hybrid/1"
 """Part of the release."""
@@ -26,14 +27,28 @@ Way = Literal["dense", "bm25", "fused"]
 
 DEPTH = 100
 """Candidates of each side that are fused, however few are asked for."""
+RERANKED = 20
+"""Hits that a reranker looks at at least."""
 _REMEMBERED = 64
 
 
 class Retriever:
     """Searches one snapshot; built again for the next."""
 
-    def __init__(self, snapshot: Snapshot, embed: Callable[[Sequence[str]], Vectors], embedder: dict[str, object]) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        embed: Callable[[Sequence[str]], Vectors],
+        embedder: dict[str, object],
+        rerank: Reranker | None = None,
+    ) -> None:
         """Open a snapshot for searching.
+
+        Args:
+            snapshot: An open one.
+            embed: Texts -> unit rows.
+            embedder: The identity of what embeds.
+            rerank: Scores the best of both sides anew.
 
         Raises:
             IndexUnusable: Its vectors were made by another embedder, or its words by other rules.
@@ -49,6 +64,7 @@ class Retriever:
         faiss.omp_set_num_threads(1)
         self.snapshot = snapshot
         self._embed = embed
+        self.rerank = rerank
         self._known: OrderedDict[object, Readable] = OrderedDict()
         self._lock = Lock()
 
@@ -74,18 +90,20 @@ class Retriever:
         with self._lock:
             return self._known.get(_key(access, caller))
 
-    def search(self, question: str, *, k: int, within: Readable | None = None, way: Way = "fused") -> list[Hit]:
+    def search(self, question: str, *, k: int, within: Readable | None = None, way: Way | None = None) -> list[Hit]:
         """Return the k best chunks for a question, or all that may be found when there are fewer; best first.
 
         Args:
             question: What is looked for.
             k: How many.
             within: What may be found; everything in the snapshot when not given.
-            way: ``fused``, or one side alone, to measure it.
+            way: One side alone, or both without the reranker, to measure them.
         """
         return self.find(question, self._embed([question])[0], k=k, within=within, way=way)
 
-    def find(self, question: str, vector: Vectors, *, k: int, within: Readable | None = None, way: Way = "fused") -> list[Hit]:
+    def find(
+        self, question: str, vector: Vectors, *, k: int, within: Readable | None = None, way: Way | None = None
+    ) -> list[Hit]:
         """Do the same for a question whose vector, a unit row of shape (dim,), is at hand."""
         within = within or self.readable(Access(), LOCAL, {})
         depth = max(DEPTH, k)
@@ -102,6 +120,8 @@ class Retriever:
                 rows = np.concatenate([rows, more])
                 cosines = np.concatenate([cosines, dense.cosines(self.snapshot, vector, more, within)])
                 score = fuse(cosines, matches[rows], spread=self.snapshot.manifest.get("spread", SPREAD))
+        if way is None and self.rerank:
+            return reranked(question, self._hits(rows, score, cosines, within, max(RERANKED, k)), self.rerank)[:k]
         return self._hits(rows, score, cosines, within, k)
 
     def _hits(self, rows: Rows, score: Scores, cosines: Scores, within: Readable, k: int) -> list[Hit]:

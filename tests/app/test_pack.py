@@ -45,3 +45,15 @@ def test_neither_the_budget_nor_the_number_is_ever_passed(sizes: list[int], budg
     assert sum(count_words(p.chunk.text) for p in packed) <= budget
     assert [p.n for p in packed] == list(range(1, len(packed) + 1))
     assert len(packed) <= most
+
+
+def test_what_says_nothing_that_one_passage_does_not_say_already_is_left_out():
+    long, part, two = (
+        "It opens at six. It closes at nine. Dogs stay out.",
+        "Dogs stay out! It opens at six.",
+        "It closes at nine. Ring twice.",
+    )
+
+    packed = pack([hit(long, uri="a"), hit(part, uri="b"), hit(two, uri="c")], budget=99, most=5, count=count_words)
+
+    assert [p.chunk.text for p in packed] == [long, two]
