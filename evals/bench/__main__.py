@@ -9,14 +9,14 @@ from types import FrameType
 
 from app.core import telemetry
 from app.core.errors import CitewellError
-from evals.bench import again, answering, ingesting, page, remembering, searching, starting, workshop
+from evals.bench import again, answering, ingesting, page, remembering, searching, starting, swapping, workshop
 from evals.bench.children import ROOT
 from evals.bench.figures import Failed, Row, table
 from evals.bench.workshop import Workshop
 
 _CHARS = 250_000
 """Of the pages that are ingested: about 570 chunks, the plain run's longest part after the answers."""
-_PLAIN = {"ingesting": 2, "again": 1, "starting": 3, "searching": 2, "remembering": 1, "answering": 3}
+_PLAIN = {"ingesting": 2, "again": 1, "starting": 3, "searching": 2, "remembering": 1, "swapping": 2, "answering": 3}
 _FULL = 5
 
 
@@ -34,6 +34,7 @@ def main() -> int:
             shop, sizes=[*searching.SIZES, *([searching.LARGE] if asked.full else [])], rounds=rounds["searching"]
         ),
         "remembering": lambda shop: remembering.measure(shop),
+        "swapping": lambda shop: swapping.measure(shop, rounds=rounds["swapping"]),
         "answering": lambda shop: answering.measure(shop, rounds=rounds["answering"], late=asked.answers),
     }
     rows: list[Row] = []
