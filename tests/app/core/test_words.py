@@ -88,7 +88,7 @@ def test_any_text_has_words_that_look_like_words(text: str):
     assert found == words(text)
 
 
-@given(st.text(max_size=100))
+@given(st.text(st.characters(exclude_categories=("Cs", "Cn")), max_size=100))  # regex knows a newer Unicode than Python
 def test_a_text_with_a_letter_or_digit_has_words(text: str):
     holds = any(unicodedata.category(char)[0] in "LMN" for char in unicodedata.normalize("NFKC", text))
 
