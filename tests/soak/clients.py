@@ -103,12 +103,12 @@ class Clients:
         self._take(seen, client.get("/v1/documents", params={"limit": 10_000}, headers=self._headers(seen)))
 
     def _show(self, client: httpx.Client, chance: Random, seen: Seen) -> None:
-        known = [*self.library.uris]
-        near = [document_id(hit["uri"]) for hit in self.near] or known  # of late; any other is likely to be gone
-        identity = chance.choice(near if chance.random() < 0.7 else known)
-        seen.asked = {"uri": self.library.uris[identity]}
+        known = [*self.library.uris.values()]
+        near = [hit["uri"] for hit in self.near] or known  # of late, the newest before the library names it; others may be gone
+        uri = chance.choice(near if chance.random() < 0.7 else known)
+        seen.asked = {"uri": uri}
         seen.began = time.monotonic()
-        self._take(seen, client.get(f"/v1/documents/{identity}", headers=self._headers(seen)))
+        self._take(seen, client.get(f"/v1/documents/{document_id(uri)}", headers=self._headers(seen)))
 
     def _answer(self, client: httpx.Client, chance: Random, seen: Seen) -> None:
         seen.asked = {"question": self._question(chance)}
