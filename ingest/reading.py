@@ -137,6 +137,8 @@ class Reading:
         Raises:
             Misconfigured: It shrank by more than half, or can't tell what is gone.
         """
+        if not (sync or self.chars or self.delta.deleted):
+            return  # every document is as it was
         ours = self.delta.of_source(origin.owns)
         unnamed = any(refused.uri is None for refused in self.refused)
         if sync and (unnamed or (self.refused and not self.whole)):

@@ -6,31 +6,31 @@ blocks as they are; no marks of links, emphasis or inline code.
 
 import json
 import re
-from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Protocol
 
 from app.core.errors import DocumentRefused
 from app.core.text import normalise
-from ingest.parse import archive, delimited, docx, epub, html, mail, markdown, notebook, pdf, plain, pptx, xlsx
-from ingest.parse.blocks import Parsed, Text, assemble
+from ingest.parse import archive, plain
+from ingest.parse.blocks import Parsed, assemble
 
 __all__ = ["IDENTITY", "Parsed", "parse", "sniff"]
 
-_PARSERS: dict[str, tuple[str, Callable[[bytes], Text]]] = {
-    ".md": ("markdown/2", markdown.parse),
-    ".html": ("html/2", html.parse),
-    ".pdf": ("pdf/2", pdf.parse),
-    ".docx": ("docx/1", docx.parse),
-    ".pptx": ("pptx/1", pptx.parse),
-    ".xlsx": ("xlsx/1", xlsx.parse),
-    ".epub": ("epub/1", epub.parse),
-    ".eml": ("mail/1", mail.parse),
-    ".ipynb": ("notebook/1", notebook.parse),
-    ".csv": ("csv/1", delimited.parse),
-    ".txt": ("plain/2", plain.parse),
+_PARSERS = {
+    ".md": ("markdown/2", "markdown"),
+    ".html": ("html/2", "html"),
+    ".pdf": ("pdf/2", "pdf"),
+    ".docx": ("docx/1", "docx"),
+    ".pptx": ("pptx/1", "pptx"),
+    ".xlsx": ("xlsx/1", "xlsx"),
+    ".epub": ("epub/1", "epub"),
+    ".eml": ("mail/1", "mail"),
+    ".ipynb": ("notebook/1", "notebook"),
+    ".csv": ("csv/1", "delimited"),
+    ".txt": ("plain/2", "plain"),
 }
-"""Kind -> who reads it, under the name that changes when the same bytes give another text. A new format is a line here, and its
-suffixes below."""
+"""Kind -> who reads it, under the name that changes when the same bytes give another text, and its module, imported with the first
+such file: an unchanged folder needs none. A new format is a line here, and its suffixes below."""
 
 _SUFFIXES = {
     ".md": ".md", ".markdown": ".md", ".mdx": ".md",
@@ -169,9 +169,9 @@ def parse(item: HasBytes) -> Parsed:
     if item.row is not None:
         return _row(item.row, str(item.row.get("_id") or last))
     stem = re.sub(r"\.[A-Za-z0-9]{1,8}$", "", last) or last
-    name, read = _PARSERS[item.suffix]
+    name, module = _PARSERS[item.suffix]
     try:
-        return assemble(read(item.raw), fallback=stem, parser=name)
+        return assemble(import_module(f"ingest.parse.{module}").parse(item.raw), fallback=stem, parser=name)
     except DocumentRefused:
         raise
     except Exception as error:  # a parser's bug on one file must not stop the others; the file is named

@@ -168,17 +168,17 @@ def test_what_a_folder_refused_is_tried_again(tmp_path: Path, citewell):
 def test_a_folder_that_could_not_be_listed_is_read_when_it_can_be(tmp_path: Path, citewell, settings: Settings, monkeypatch):
     (tmp_path / "w/sub").mkdir(parents=True)
     (tmp_path / "w/sub/a.md").write_text("Alpha.")
-    listed = Path.iterdir
+    listed = os.scandir
 
-    def closed(folder: Path):
-        if folder.name == "sub":
+    def closed(folder: str | Path):
+        if Path(folder).name == "sub":
             raise PermissionError(13, "Permission denied")
         return listed(folder)
 
-    monkeypatch.setattr(Path, "iterdir", closed)
+    monkeypatch.setattr(os, "scandir", closed)
     citewell("ingest", "w")
     before = quarantined(citewell)
-    monkeypatch.setattr(Path, "iterdir", listed)
+    monkeypatch.setattr(os, "scandir", listed)
 
     assert (before, quarantined(citewell, "--retry"), uris(settings)) == ([("sub", "unreadable")], [], {"w/sub/a.md"})
 
