@@ -1,16 +1,35 @@
 """Where a collection's files lie, which snapshot is published, and how a file is written so that a crash can't tear it."""
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from app.core.errors import CollectionUnknown
 
 COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SNAPSHOT_ID = re.compile(r"snap_[0-9a-f]{16}")
+
+
+class Draft:
+    """A file that is hashed while it is written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def write(self, piece: bytes) -> int:
+        """Take the next piece."""
+        self.sha256.update(piece)
+        return self._file.write(piece)
+
+
+Writing = Callable[[Draft], object]
+"""Writes a file a piece at a time, where nobody should hold all of it."""
 
 
 def folder_of(root: Path, collection: str) -> Path:
@@ -89,19 +108,29 @@ def write_aside(target: Path, data: bytes) -> None:
     write_together({target: data})
 
 
-def write_together(files: Mapping[Path, bytes]) -> None:
+def write_together(files: Mapping[Path, bytes | Writing]) -> dict[Path, str]:
     """Write files under other names, flush them to the disk, rename them, flush their folders: each is whole or absent.
 
     Together they cost one flush of a folder instead of one a file.
+
+    Args:
+        files: What each holds, or who writes it.
+
+    Returns:
+        The sha256 of each, in hex digits.
     """
     drafts = {target: target.with_name(f".{target.name}.{os.getpid()}.tmp") for target in files}
+    hashes = {}
     try:
         for target, draft in drafts.items():
             target.parent.mkdir(parents=True, exist_ok=True)
+            content = files[target]
             with draft.open("wb") as file:
-                file.write(files[target])
+                written = Draft(file)
+                written.write(content) if isinstance(content, bytes) else content(written)
                 file.flush()
                 os.fsync(file.fileno())
+            hashes[target] = written.sha256.hexdigest()
         for target, draft in drafts.items():
             os.replace(draft, target)
         for folder in dict.fromkeys(target.parent for target in files):
@@ -109,6 +138,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
     finally:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
+    return hashes
 
 
 def fsync_folder(folder: Path) -> None:

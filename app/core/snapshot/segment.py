@@ -17,7 +17,6 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ import rfc8785
 
 from app.core.snapshot import ann, postings
 from app.core.snapshot.ann import Asked
-from app.core.snapshot.layout import fsync_folder, write_together
+from app.core.snapshot.layout import Writing, fsync_folder, write_together
 from app.core.snapshot.postings import Collecting, Postings
 from app.core.types import Document, Heading, Vectors
 
@@ -202,22 +201,21 @@ def _write(
     lexical: Mapping[str, npt.NDArray[Any]],
     ask: Callable[[], Asked] | None,
 ) -> dict[str, Any]:
-    import faiss
-
     arrays = {"chunks.npy": chunks, "documents.npy": documents, **lexical}
-    files = {name: _npy(array) for name, array in arrays.items()}
-    files |= {"vectors.faiss": faiss.serialize_index(index).tobytes(), "documents.jsonl": lines}
+    # Written a piece at a time: a copy of what is large would be the most that an ingest ever holds.
+    files: dict[str, bytes | Writing] = {name: _npy(array) for name, array in arrays.items()}
+    files |= {"vectors.faiss": _faiss(index), "documents.jsonl": lines}
     asked = ask() if ask is not None and index.ntotal >= ann.FROM else None
     tuned = None if asked is None else ann.build(index, asked)
     if tuned is not None and asked is not None:
-        files |= {_ANN: faiss.serialize_index(tuned[0]).tobytes(), _QUESTIONS: _npy(asked.table())}
+        files |= {_ANN: _faiss(tuned[0]), _QUESTIONS: _npy(asked.table())}
     segment_id = "seg_" + secrets.token_hex(8)
     folder = base / "segments" / segment_id
-    write_together({folder / name: data for name, data in files.items()})
+    hashes = write_together({folder / name: content for name, content in files.items()})
     fsync_folder(folder.parent)
     return {
         "id": segment_id,
-        "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+        "files": {path.name: hashes[path] for path in sorted(hashes)},
         "documents": len(documents),
         "chunks": len(chunks),
         **({"ann": tuned[1]} if tuned is not None else {}),
@@ -286,7 +284,11 @@ def faults(segment: Segment, chars: npt.NDArray[np.int64]) -> Iterator[str]:
             break
 
 
-def _npy(array: npt.NDArray[Any]) -> bytes:
-    buffer = BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+def _npy(array: npt.NDArray[Any]) -> Writing:
+    return lambda draft: np.save(draft, array, allow_pickle=False)
+
+
+def _faiss(index: Any) -> Writing:
+    import faiss
+
+    return lambda draft: faiss.write_index(index, faiss.PyCallbackIOWriter(draft.write))  # type: ignore[attr-defined]
