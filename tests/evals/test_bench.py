@@ -257,6 +257,7 @@ def test_a_small_run_of_every_part(tmp_path: Path):
         patch.setattr(again, "DOCUMENTS", 100)
         patch.setattr(again, "_CHANGED", 1)
         patch.setattr(remembering, "FEW", 500)
+        patch.setattr(remembering, "SOME", 700)
         patch.setattr(remembering, "MANY", 1_000)
         rows = [
             *ingesting.measure(shop, rounds=1),
