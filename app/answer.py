@@ -114,7 +114,11 @@ async def answer(ask: Ask, *, caller: Caller, using: Answering, request_id: str)
         with step("retrieve", run.timings, snapshot=serving.release.snapshot) as note:
             question = condense(run.ask.question, run.ask.messages)
             search = partial(serving.retriever.find, question, k=settings.retrieve.candidates, within=serving.readable)
-            hits = await asyncio.wrap_future(using.questions.submit(question, search))
+            if serving.retriever.dense.waits:
+                vector = await asyncio.wrap_future(using.questions.submit(question, lambda row: row.copy()))
+                hits = await to_thread(search, vector)
+            else:
+                hits = await asyncio.wrap_future(using.questions.submit(question, search))
             run.nearest = max((hit.cosine for hit in hits), default=None)
             note(hits=len(hits), best=run.nearest or 0.0)
 

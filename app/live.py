@@ -28,7 +28,7 @@ from app.core.types import Ask, Caller
 from app.model.gateway import Parameters, Route
 from app.prompt import load_prompt
 from app.record import Run
-from app.retrieve import Access, Questions, Reranker, Retriever
+from app.retrieve import FILES, Access, Dense, Questions, Reranker, Retriever
 
 DEFAULT_COLLECTION = "docs"
 PROMPT = "answer"
@@ -54,8 +54,10 @@ class Live:
         route: Route,
         wanted: Parameters,
         rerank: Reranker | None = None,
+        dense: Dense = FILES,
     ) -> None:
         self._settings = settings
+        self._dense = dense
         self._rerank = rerank
         self._engine = engine
         self._questions = questions
@@ -183,7 +185,7 @@ class Live:
         before = self._loaded.get(collection)
         reuse = before.retriever.snapshot.segments if before else ()
         opened = snapshot.open_current(self._settings.indexes_dir, collection, reuse=reuse)
-        retriever = Retriever(opened, self._questions, self._questions.identity.as_json(), self._rerank)
+        retriever = Retriever(opened, self._questions, self._questions.identity.as_json(), self._rerank, self._dense)
         template = load_prompt(self._settings.prompts_dir, PROMPT)
         set_by_prompt = template.front.model.model_dump(exclude_none=True)
         parameters = Parameters(
@@ -192,7 +194,13 @@ class Live:
             seed=self._wanted.seed,
         )
         made = release.compute(
-            self._settings, opened, template, self._route, parameters, self._rerank.identity if self._rerank else None
+            self._settings,
+            opened,
+            template,
+            self._route,
+            parameters,
+            self._rerank.identity if self._rerank else None,
+            self._dense.identity,
         )
         with transaction(self._engine) as session:
             tenant = collections.add(session, collection, tenant="default").tenant

@@ -38,6 +38,7 @@ def compute(
     route: Route,
     parameters: Parameters,
     reranker: Mapping[str, object] | None = None,
+    dense: Mapping[str, object] | None = None,
 ) -> Release:
     """Return the release that these parts make.
 
@@ -52,6 +53,7 @@ def compute(
             "identity": retrieve.IDENTITY,
             **settings.retrieve.model_dump(exclude={"reranker"}),  # where it lies decides nothing; what it is does
             "reranker": dict(reranker) if reranker else None,
+            **({"dense": dict(dense)} if dense else {}),
         },
         "pack": {"identity": [pack.IDENTITY, expand.IDENTITY], **settings.pack.model_dump(), "budget": template.front.budget},
         "prompt": {"ref": template.ref, "sha256": template.sha256, "renderer": prompt.RENDERER},

@@ -23,7 +23,7 @@ from app.model import gateway, local
 from app.model.gateway import PROVIDER, Parameters, Route
 from app.model.local import LocalServer
 from app.model.prices import open_book
-from app.retrieve import Access, CrossEncoder, Questions, Reranker, Retriever
+from app.retrieve import FILES, Access, CrossEncoder, Dense, Questions, Reranker, Retriever
 
 if TYPE_CHECKING:
     from litellm.llms.custom_llm import CustomLLM
@@ -102,7 +102,7 @@ def open_retriever(settings: Settings, collection: str) -> Retriever:
     """
     embedder = open_embedder(settings)
     opened = snapshot.open_current(settings.indexes_dir, collection)
-    return Retriever(opened, embedder, embedder.identity.as_json(), open_reranker(settings))
+    return Retriever(opened, embedder, embedder.identity.as_json(), open_reranker(settings), dense_side(settings))
 
 
 def search(settings: Settings, asked: Ask, caller: Caller, *, k: int) -> list[Hit]:
@@ -125,6 +125,28 @@ def search(settings: Settings, asked: Ask, caller: Caller, *, k: int) -> list[Hi
 def open_reranker(settings: Settings) -> Reranker | None:
     """Load the reranker that the settings name, if they do."""
     return CrossEncoder(settings.retrieve.reranker) if settings.retrieve.reranker else None
+
+
+def dense_side(settings: Settings) -> Dense:
+    """Return who searches by vectors.
+
+    Raises:
+        Misconfigured: It needs a package that is not installed.
+    """
+    if settings.milvus.uri is None:
+        return FILES
+    from app.core.milvus import Milvus  # imported only where it is asked for
+    from app.retrieve.milvus import MilvusDense
+
+    def changed(collection: str, epoch: int) -> frozenset[str]:
+        engine = open_ledger(settings)
+        try:
+            with transaction(engine, reads=True) as session:
+                return frozenset(access.readers(session, collection, after=epoch))
+        finally:
+            engine.dispose()
+
+    return MilvusDense(Milvus(settings.milvus), changed)
 
 
 def open_embedder(settings: Settings) -> Embedder:
@@ -166,7 +188,7 @@ async def open_service(
         wanted, left_out = gateway.supported(route, wanted)
         if left_out:
             telemetry.log.warning("model", model=route.name, left_out=" ".join(left_out))
-        live = Live(settings, engine, questions, route, wanted, open_reranker(settings))
+        live = Live(settings, engine, questions, route, wanted, open_reranker(settings), dense_side(settings))
         answering = Answering(settings, writer, questions, open_book(settings), tokens.counter(), live.serving, live.erased)
         if settings.model == "extractive":
             gateway.provide(lambda: _extractive(embedder))

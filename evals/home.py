@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.core.config import Settings
+from app.core.config import MilvusSettings, Settings
 
 
 @contextmanager
@@ -25,4 +25,5 @@ def temporary_home(settings: Settings, *, real_ledger: bool = False) -> Iterator
         if (settings.home / "prices.yaml").exists():
             (home / "prices.yaml").symlink_to(settings.home / "prices.yaml")
         database = settings.database_url if real_ledger else f"sqlite:///{home / 'citewell.db'}"
-        yield settings.model_copy(update={"home": home, "indexes_dir": home / "indexes", "database_url": database})
+        here = {"home": home, "indexes_dir": home / "indexes", "database_url": database}
+        yield settings.model_copy(update={**here, "milvus": MilvusSettings()})  # its names are the user's collections

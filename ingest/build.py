@@ -15,6 +15,7 @@ from app.core.text import NORMALISER
 from ingest import records
 from ingest.chunk import CHUNKER
 from ingest.delta import Delta
+from ingest.elsewhere import elsewhere
 from ingest.embed import embedding
 from ingest.gc import collect
 from ingest.index import Estimating, Indexing
@@ -83,6 +84,7 @@ def build(
         embedding(files, cache_dir=settings.cache_dir, batch=settings.ingest.batch) as embed,
     ):
         held, erased = previous(root, collection), books.erased()
+        copies = elsewhere(settings, collection, books)
         delta, gone = Delta(held), set(erased)
         sources: dict[str, str] = dict(held.manifest["sources"]) if held else {}
         reading = Reading(collection, settings, files, report, delta, erased, parse, rules, progress)
@@ -111,12 +113,19 @@ def build(
             notes = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "sources": sources}
             known = held.segments if held else ()
             made, report.published = publish(
-                root, collection, parts, built_with=built_with, notes=notes, known=known, embed=embed.plainly
+                root,
+                collection,
+                parts,
+                built_with=built_with,
+                notes=notes,
+                known=known,
+                embed=embed.plainly,
+                copies=copies,
             )
             report.snapshot, report.chunks = made.snapshot_id, made.chunks
             for document_id in books.erased() - erased:  # deleted while this ran: it may have been embedded after that
                 vectors.forget(settings.cache_dir, document_id)
-            collect(root, collection, settings.retain, books, thorough=False)
+            collect(root, collection, settings.retain, books, thorough=False, copies=copies)
         elif dry_run:
             report.snapshot, report.chunks = (held.snapshot_id if held else None), indexing.chunks
     report.seconds = time.perf_counter() - started

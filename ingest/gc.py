@@ -1,6 +1,7 @@
 """What no snapshot, answer or reader needs any more -> gone; what was erased -> out of the files of every snapshot that is kept."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,6 +14,7 @@ from app.core import snapshot
 from app.core.config import RetainSettings
 from app.core.errors import IndexUnusable
 from app.core.snapshot import Flags, Segment, Snapshot
+from ingest.publish import Copies
 
 
 class Books(Protocol):
@@ -50,7 +52,15 @@ class Collected:
         }
 
 
-def collect(root: Path, collection: str, retain: RetainSettings, books: Books, *, thorough: bool = True) -> Collected:
+def collect(
+    root: Path,
+    collection: str,
+    retain: RetainSettings,
+    books: Books,
+    *,
+    thorough: bool = True,
+    copies: Sequence[Copies] = (),
+) -> Collected:
     """Remove what is not needed. The collection's lock must be held.
 
     Kept are CURRENT, the snapshots published last, any within the soak time, and the texts that unerased answers name.
@@ -61,19 +71,20 @@ def collect(root: Path, collection: str, retain: RetainSettings, books: Books, *
         retain: How much is kept.
         books: What the database knows.
         thorough: Look at every text, though nothing was removed that needed one; an ingest saves the time.
+        copies: What is kept elsewhere of it, and so has to go there too.
     """
     done = Collected()
     base = snapshot.folder_of(root, collection)
-    keep = _kept(root, collection, retain)
+    kept = _kept(root, collection, retain)
     for identity in snapshot.stored(root, collection):
-        if identity not in keep:
+        if identity not in kept:
             (base / "snapshots" / identity / "manifest.json").unlink()  # first: without it the rest is no snapshot
             shutil.rmtree(base / "snapshots" / identity)
             done.snapshots.append(identity)
     for draft in [draft for glob in (".*.tmp", "snapshots/*/.*.tmp", "segments/*/.*.tmp") for draft in base.glob(glob)]:
         draft.unlink()  # of a writer that was killed: whoever writes now holds the lock, and that is us
     if masked := books.masked():
-        _take_out(root, collection, masked, done)
+        _take_out(root, collection, masked, done, copies)
     segments = {entry["id"] for manifest in _manifests(root, collection) for entry in manifest["segments"]}
     for folder in _entries(base / "segments"):
         if folder.name not in segments:
@@ -82,6 +93,8 @@ def collect(root: Path, collection: str, retain: RetainSettings, books: Books, *
             done.segments.append(folder.name)
     if thorough or done.snapshots or masked:
         _drop_texts(root, collection, books.named(), done)
+    for copy in copies:
+        copy.settle(masked)
     if masked:
         books.removed(masked)  # last: a receipt says so only when it is, and killed before, the next run does it all again
     return done
@@ -121,7 +134,7 @@ def _opened(root: Path, collection: str) -> list[Snapshot]:
     return held
 
 
-def _take_out(root: Path, collection: str, erased: frozenset[str], done: Collected) -> None:
+def _take_out(root: Path, collection: str, erased: frozenset[str], done: Collected, copies: Sequence[Copies]) -> None:
     """Write the segments again that hold erased documents, and the manifests that name them: ids stay, so releases stay."""
     held = _opened(root, collection)
     base = snapshot.folder_of(root, collection)
@@ -143,14 +156,16 @@ def _take_out(root: Path, collection: str, erased: frozenset[str], done: Collect
             replaced[name] = (snapshot.open_segment(base, entry), left) if entry else None
     for made in held:
         if _uses(made, replaced):
-            _rewrite(root, made, replaced, names)
+            _rewrite(root, made, replaced, names, copies)
 
 
 def _uses(made: Snapshot, replaced: dict[str, tuple[Segment, Flags] | None]) -> bool:
     return any(segment.segment_id in replaced for segment in made.segments)
 
 
-def _rewrite(root: Path, made: Snapshot, replaced: dict[str, tuple[Segment, Flags] | None], names: Any) -> None:
+def _rewrite(
+    root: Path, made: Snapshot, replaced: dict[str, tuple[Segment, Flags] | None], names: Any, copies: Sequence[Copies]
+) -> None:
     parts = []
     erased = made.erased
     for segment, kept in zip(made.segments, made.kept, strict=True):
@@ -166,6 +181,8 @@ def _rewrite(root: Path, made: Snapshot, replaced: dict[str, tuple[Segment, Flag
     faults = list(snapshot.verify(again, known=made.segments))
     if faults or again.snapshot_id != made.snapshot_id:
         raise IndexUnusable(f"A snapshot without its erased documents does not verify: {faults or 'its id changed'}")
+    for copy in copies:
+        copy.relaid(again)
     snapshot.write_manifest(root, again)
 
 

@@ -9,6 +9,7 @@ from app.core import snapshot, terminal
 from app.core.embed import find_embedder
 from app.core.errors import CitewellError, IndexMissing, IndexUnusable
 from ingest import records
+from ingest.elsewhere import elsewhere
 from ingest.gc import Collected, collect
 from ingest.publish import exclusive
 
@@ -109,7 +110,8 @@ def gc(collection: str, as_json: bool) -> None:
     def work() -> Collected:
         snapshot.open_current(settings.indexes_dir, collection)
         with exclusive(settings.indexes_dir, collection), records.opened(settings, collection) as books:
-            return collect(settings.indexes_dir, collection, settings.retain, books)
+            copies = elsewhere(settings, collection, books)
+            return collect(settings.indexes_dir, collection, settings.retain, books, copies=copies)
 
     done: Collected = terminal.run(work)
     if as_json:

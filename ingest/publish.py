@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,20 @@ from app.core.types import Vectors
 
 Part = tuple[Segment, Flags]
 """A segment, and which of its documents count."""
+
+
+class Copies(Protocol):
+    """Copies of a collection that readers use elsewhere. The collection's lock must be held."""
+
+    def bring(self, made: Snapshot) -> None:
+        """Have there what a snapshot needs that is about to be published here; what this raises keeps it from that."""
+
+    def relaid(self, made: Snapshot) -> None:
+        """Have there what a kept snapshot needs whose segments were written again, before its manifest is."""
+
+    def settle(self, erased: Set[str]) -> None:
+        """Have there what is kept here and nothing else, and nothing at all of the erased documents."""
+
 
 MOST = 163_840
 """Chunks past which segments are merged no further: merging copies them, and holds them meanwhile."""
@@ -81,6 +95,7 @@ def publish(
     notes: Mapping[str, Any],
     known: Sequence[Segment] = (),
     embed: Callable[[Sequence[str]], Vectors] | None = None,
+    copies: Sequence[Copies] = (),
 ) -> tuple[Snapshot, bool]:
     """Merge small segments, verify the whole as a reader would see it, write its manifest, and point CURRENT at it.
 
@@ -92,6 +107,7 @@ def publish(
         notes: What the manifest says beside it.
         known: Segments that were verified before.
         embed: Embeds the questions that approximate search over a large segment is tuned by; without it, search is exact.
+        copies: Where readers need something of it too: there first, then here.
 
     Returns:
         The snapshot, and whether it is another one than before.
@@ -111,6 +127,8 @@ def publish(
     faults = list(snapshot.verify(made, known=known))
     if faults:
         raise IndexUnusable(f"The new snapshot does not verify and was not published: {faults[0]}", detail="; ".join(faults))
+    for copy in copies:
+        copy.bring(made)
     before = snapshot.current_id(root, collection)
     if not _stands(root, made):
         snapshot.write_manifest(root, made)

@@ -1,6 +1,6 @@
 """What an ingest reads from and writes to the database: erasures, access lists, quarantine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from sqlalchemy import Engine
@@ -33,6 +33,17 @@ class Records:
         """Return the revisions whose texts stored answers need."""
         with transaction(self._engine, reads=True) as session:
             return access.named_revisions(session)
+
+    def lists(self) -> tuple[int, Mapping[str, frozenset[str] | None]]:
+        """Return an epoch of the access lists, and lists that are at least as new."""
+        with transaction(self._engine, reads=True) as session:
+            standing = access.standing(session, self._collection)
+            return standing.acl_epoch if standing else 0, access.readers(session, self._collection)
+
+    def changed(self, epoch: int) -> frozenset[str]:
+        """Return the documents whose access list changed after an epoch."""
+        with transaction(self._engine, reads=True) as session:
+            return frozenset(access.readers(session, self._collection, after=epoch))
 
     def refused(self, source: str) -> frozenset[str]:
         """Return the places of a source that were refused and not read since."""

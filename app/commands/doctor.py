@@ -18,7 +18,7 @@ from app.core.errors import CitewellError
 from app.model import local
 from app.model.prices import open_book
 from app.prompt import load_prompt
-from app.wiring import needs_local_server, route_of
+from app.wiring import dense_side, needs_local_server, route_of
 
 _LOW_DISK = 1_000_000_000
 
@@ -118,13 +118,14 @@ def _indexes(settings: Settings) -> str:
     names = snapshot.collections(settings.indexes_dir)
     if not names:
         raise terminal_error("There is no index yet. Build one with `citewell ingest PATH`.")
-    identity = find_embedder(settings.embedder).identity.as_json()
+    identity, dense = find_embedder(settings.embedder).identity.as_json(), dense_side(settings)
     for name in names:
         opened = snapshot.open_current(settings.indexes_dir, name)
         if opened.manifest["embedder"] != identity:
             raise terminal_error(f"`{name}` was built with another embedder. Ingest it again, or set CITEWELL_EMBEDDER back.")
         for fault in snapshot.verify(opened):
             raise terminal_error(f"`{name}`: {fault}. Ingest its documents again.")
+        dense.check(opened)
     return f"{', '.join(names)}: sound"
 
 

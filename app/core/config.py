@@ -77,6 +77,19 @@ class RetrieveSettings(Section):
     """The folder of a cross-encoder that orders them anew; none when not given."""
 
 
+class MilvusSettings(Section):
+    """Where vectors are searched for instead of in the segments' files, for collections past one machine's memory."""
+
+    uri: str | None = None
+    """A server, or a file of milvus-lite ending in .db; off when not given."""
+    token: SecretStr | None = None
+    """``user:password``, or an API key."""
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]{0,31}$")] = "citewell"
+    """What the names in Milvus begin with: another for each ``indexes_dir`` that shares a server."""
+    seconds: Seconds = 5.0
+    """A search may take."""
+
+
 class PackSettings(Section):
     """What of it the model reads. The token budget belongs to the prompt (its front matter)."""
 
@@ -132,6 +145,7 @@ class Settings(BaseModel):
     ingest: IngestSettings = IngestSettings()
     retain: RetainSettings = RetainSettings()
     retrieve: RetrieveSettings = RetrieveSettings()
+    milvus: MilvusSettings = MilvusSettings()
     pack: PackSettings = PackSettings()
     call: CallSettings = CallSettings()
     limits: LimitSettings = LimitSettings()
@@ -196,7 +210,7 @@ def mask(name: str, value: object) -> str:
     """Return a value fit for a log or a screen: no key, no password in a URL."""
     if value is None:
         return "-"
-    if name.endswith("api_key"):
+    if name.endswith(("api_key", ".token")):
         return "********"
     if isinstance(value, str) and "://" in value:
         parts = urlsplit(value)

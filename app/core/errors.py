@@ -19,7 +19,7 @@
     │   └── SourceErased             410   a document that the answer used was deleted
     ├── ServiceError                       the operator can mend it, or time will
     │   ├── IndexMissing             503   no live snapshot to search
-    │   ├── IndexUnusable            503   the snapshot is damaged, or of another embedder
+    │   ├── IndexUnusable            503   the snapshot is damaged, of another embedder, or not all in Milvus
     │   ├── ModelUnpriced            503   the model is not in the price book
     │   ├── ModelUnavailable         503   down or over its own limits            (retryable)
     │   ├── ModelRejected            502   the provider refused our call
@@ -187,7 +187,7 @@ class IndexMissing(ServiceError):
 
 
 class IndexUnusable(ServiceError):
-    """A snapshot is damaged, or built with another embedder."""
+    """A snapshot is damaged, or built with another embedder; or its vectors, where they are elsewhere, can't be searched."""
 
     code, title = "index_unusable", "Index unusable"
 

@@ -34,6 +34,16 @@ def principals(caller: Caller) -> frozenset[str]:
     return frozenset((*caller.principals, EVERYONE))
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What decides which documents may be shown, beside the snapshot and its erasures; for a search that can't take flags."""
+
+    acl_epoch: int
+    principals: frozenset[str] | None
+    """Of whom one must be on a document's list; None where lists don't bind."""
+    filters: Filters
+
+
 @dataclass(frozen=True)
 class Readable:
     """Flags for the chunks of each segment; None where all are set."""
@@ -50,6 +60,8 @@ class Readable:
     """Words of a live chunk."""
     documents: tuple[Flags, ...]
     """Flags for the documents of each segment that may be shown."""
+    asked: Asked
+    """What it was worked out from."""
 
     def ids(self, snapshot: Snapshot) -> list[str]:
         """Return the id of every document that may be shown, sorted."""
@@ -91,8 +103,8 @@ def readable(snapshot: Snapshot, access: Access, caller: Caller, filters: Filter
     erased = np.array(sorted(access.erased), dtype="S24")
     live = [_without(segment, kept, erased) for segment, kept in zip(snapshot.segments, snapshot.kept, strict=True)]
     shown = live
-    if access.readers is not None and "admin" not in caller.scopes:
-        mine = principals(caller)
+    mine = principals(caller) if access.readers is not None and "admin" not in caller.scopes else None
+    if access.readers is not None and mine is not None:
         ids = np.array(sorted(d for d, who in access.readers.items() if not who.isdisjoint(mine)), dtype="S24")
         shown = [flags & np.isin(s.documents["id"], ids) for s, flags in zip(snapshot.segments, live, strict=True)]
     if filters:
@@ -110,6 +122,7 @@ def readable(snapshot: Snapshot, access: Access, caller: Caller, filters: Filter
         chunks=chunks,
         mean_length=max(sum(int(some.sum(dtype=np.int64)) for some in lengths) / max(chunks, 1), 1.0),
         documents=tuple(shown),
+        asked=Asked(access.acl_epoch, mine, filters),
     )
 
 

@@ -14,7 +14,7 @@ from app.core.types import LOCAL, Caller, Hit, Vectors
 from app.core.words import IDENTITY as WORDS
 from app.core.words import words
 from app.retrieve import dense, lexical
-from app.retrieve.dense import Rows, Scores
+from app.retrieve.dense import FILES, Dense, Rows, Scores
 from app.retrieve.filters import Filters
 from app.retrieve.fuse import SPREAD, fuse
 from app.retrieve.readable import Access, Readable, principals, readable
@@ -41,6 +41,7 @@ class Retriever:
         embed: Callable[[Sequence[str]], Vectors],
         embedder: dict[str, object],
         rerank: Reranker | None = None,
+        dense: Dense = FILES,
     ) -> None:
         """Open a snapshot for searching.
 
@@ -49,9 +50,10 @@ class Retriever:
             embed: Texts -> unit rows.
             embedder: The identity of what embeds.
             rerank: Scores the best of both sides anew.
+            dense: Searches by vectors.
 
         Raises:
-            IndexUnusable: Its vectors were made by another embedder, or its words by other rules.
+            IndexUnusable: Its vectors were made by another embedder, or its words by other rules; or they are not all there.
         """
         built, spoken = snapshot.manifest["embedder"], snapshot.manifest["words"]
         if (built, spoken) != (embedder, WORDS):
@@ -62,7 +64,9 @@ class Retriever:
             )
         # One thread a query, parallel over requests: two on busy cores were 2 to 40 times slower.
         faiss.omp_set_num_threads(1)
+        dense.check(snapshot)
         self.snapshot = snapshot
+        self.dense = dense
         self._embed = embed
         self.rerank = rerank
         self._known: OrderedDict[object, Readable] = OrderedDict()
@@ -107,7 +111,7 @@ class Retriever:
         """Do the same for a question whose vector, a unit row of shape (dim,), is at hand."""
         within = within or self.readable(Access(), LOCAL, {})
         depth = max(DEPTH, k)
-        rows, cosines = dense.nearest(self.snapshot, vector, k=depth, within=within)
+        rows, cosines = self.dense.nearest(self.snapshot, vector, k=depth, within=within)
         score: Scores = cosines
         if way != "dense":
             matches = lexical.scores(self.snapshot, words(question), within)

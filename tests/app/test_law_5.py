@@ -1,6 +1,7 @@
 """Law 5 as a property: whatever is published, deleted, restored, cleaned up and rolled back, no reader finds what is deleted."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
 
@@ -13,15 +14,20 @@ from app.core import snapshot
 from app.core.config import RetainSettings, Settings
 from app.core.db import access, collections
 from app.core.db.engine import open_ledger, transaction
+from app.core.milvus import within
 from app.core.types import LOCAL, document_id
 from app.erase import erase, find
 from app.live import access_of
-from app.retrieve import Access, Retriever
+from app.retrieve import FILES, Access, Retriever
+from app.retrieve.milvus import MilvusDense
+from ingest.elsewhere import Elsewhere
 from ingest.gc import collect
 from ingest.publish import exclusive, previous, publish, without
 from ingest.records import Records
+from tests import milvus
 from tests.conftest import make_settings
-from tests.indexes import BUILT_WITH, EMBEDDER, NOTES, embed, new, part
+from tests.indexes import BUILT_WITH, DIM, EMBEDDER, NOTES, embed, new, part
+from tests.milvus import Lite
 
 URIS = tuple("abcde")
 _RETAIN = RetainSettings(snapshots=1000)  # a reader of the oldest one still reads its texts
@@ -32,8 +38,8 @@ def canary(uri: str) -> str:
     return f"canary{uri}{uri}"
 
 
-def ghosts(home: Settings) -> type[RuleBasedStateMachine]:
-    """Return a machine over one database and any number of collections."""
+def ghosts(home: Settings, lite: Lite | None = None) -> type[RuleBasedStateMachine]:
+    """Return a machine over one database and any number of collections; vectors are searched in Milvus where it is given."""
     engine = open_ledger(home)
     numbers = count()
 
@@ -67,8 +73,9 @@ def ghosts(home: Settings) -> type[RuleBasedStateMachine]:
                 parts = without(held, set(held.ids) if held else set())
                 if documents:
                     parts.append(part(home.indexes_dir, documents, wanted, collection=self.name))
-                publish(home.indexes_dir, self.name, parts, built_with=BUILT_WITH, notes=NOTES)
-                collect(home.indexes_dir, self.name, _RETAIN, books, thorough=False)
+                copies = self._copies(books)
+                publish(home.indexes_dir, self.name, parts, built_with=BUILT_WITH, notes=NOTES, copies=copies)
+                collect(home.indexes_dir, self.name, _RETAIN, books, thorough=False, copies=copies)
             self.held = set(wanted)
             self.ever |= self.held
 
@@ -98,13 +105,17 @@ def ghosts(home: Settings) -> type[RuleBasedStateMachine]:
         @rule()
         def clean(self) -> None:
             before = {one: self._content(one) for one in self._stored()}
+            books = Records(engine, self.name)
             with exclusive(home.indexes_dir, self.name):
-                collect(home.indexes_dir, self.name, _RETAIN, Records(engine, self.name))
+                collect(home.indexes_dir, self.name, _RETAIN, books, copies=self._copies(books))
             after = {one: self._content(one) for one in self._stored()}
             assert after == {one: before[one] - self.erased for one in after}
             files = [path.read_bytes() for path in (home.indexes_dir / self.name).rglob("*") if path.is_file()]
             assert not [uri for uri in self.erased if any(canary(uri).encode() in held for held in files)]
-            assert Records(engine, self.name).masked() == frozenset()
+            assert books.masked() == frozenset()
+            if lite is not None:
+                gone = within("document", [self._id(uri) for uri in self.erased])
+                assert not self.erased or lite.server.vectors(self.name, DIM).count(gone) == 0
 
         @rule(data=st.data())
         def roll_back(self, data: st.DataObject) -> None:
@@ -142,7 +153,11 @@ def ghosts(home: Settings) -> type[RuleBasedStateMachine]:
             return snapshot.stored(home.indexes_dir, self.name)
 
         def _reader(self, opened: snapshot.Snapshot) -> Retriever:
-            return Retriever(opened, embed, EMBEDDER)
+            dense = MilvusDense(lite.server, lambda *_: frozenset()) if lite is not None else FILES
+            return Retriever(opened, embed, EMBEDDER, dense=dense)
+
+        def _copies(self, books: Records) -> list[Elsewhere]:
+            return [] if lite is None else [Elsewhere(lite.server, home.indexes_dir, self.name, books)]
 
         def _content(self, identity: str) -> set[str]:
             opened = snapshot.open_snapshot(home.indexes_dir, self.name, identity)
@@ -153,10 +168,15 @@ def ghosts(home: Settings) -> type[RuleBasedStateMachine]:
 
 
 @pytest.mark.slow
-def test_law_5_nobody_finds_what_is_deleted(tmp_path: Path, cache_dir: Path):
-    machine = ghosts(make_settings(tmp_path / "home", cache_dir))
+@pytest.mark.parametrize(("side", "examples"), [("files", 50), ("milvus", 10)])
+def test_law_5_nobody_finds_what_is_deleted(tmp_path: Path, cache_dir: Path, side: str, examples: int):
+    with milvus.running(tmp_path) if side == "milvus" else nullcontext() as lite:
+        machine = ghosts(make_settings(tmp_path / "home", cache_dir), lite)
+        _run(machine, examples)
 
+
+def _run(machine: type[RuleBasedStateMachine], examples: int) -> None:
     run_state_machine_as_test(
         machine,
-        settings=settings(max_examples=50, stateful_step_count=20, deadline=None, suppress_health_check=[*HealthCheck]),
+        settings=settings(max_examples=examples, stateful_step_count=20, deadline=None, suppress_health_check=[*HealthCheck]),
     )

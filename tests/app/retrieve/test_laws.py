@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,35 @@ from app.core.errors import FilterUnknown, InvalidRequest
 from app.core.snapshot import Snapshot
 from app.core.types import LOCAL, Caller, document_id
 from app.core.words import words
-from app.retrieve import Access, Retriever, lexical
+from app.retrieve import FILES, Access, Dense, Retriever, lexical
+from tests import milvus
 from tests.indexes import BUILT_WITH, EMBEDDER, NOTES, embed, new, part
 
 VOCABULARY = "audit backup canary delta export filter gateway index ledger model query release".split()
 PEOPLE = ("ann", "bob", "*")
+
+
+Lists = dict[str, frozenset[str] | None]
+Side = Callable[[Path, Snapshot, Lists, Lists], tuple[Dense, int]]
+"""Folder of indexes, snapshot, access lists as they were when it was published and as they are -> who searches it, and the lists' epoch."""
+
+
+@pytest.fixture(scope="module", params=["files", pytest.param("milvus", marks=pytest.mark.slow)])
+def side(request, tmp_path_factory) -> Iterator[Side]:
+    """Whoever searches by vectors keeps the same laws."""
+    if request.param == "files":
+        yield lambda root, opened, before, now: (FILES, 1)
+        return
+    with milvus.running(tmp_path_factory.mktemp("milvus")) as lite:
+
+        def filled(root: Path, opened: Snapshot, before: Lists, now: Lists) -> tuple[Dense, int]:
+            books = milvus.Books()
+            books.set(before)
+            dense = lite.filled(root, opened, books)
+            books.set({document: who for document, who in now.items() if who != before.get(document)})
+            return dense, books.epoch
+
+        yield filled
 
 
 @dataclass(frozen=True)
@@ -30,6 +55,7 @@ class Doc:
     lang: str | None
     year: int | None
     readers: frozenset[str] | None
+    before: frozenset[str] | None
     erased: bool
     dropped: bool
 
@@ -45,6 +71,7 @@ documents = st.builds(
     lang=st.sampled_from(["en", "de", None]),
     year=st.sampled_from([2020, 2021, None]),
     readers=st.none() | st.frozensets(st.sampled_from(PEOPLE)),
+    before=st.none() | st.frozensets(st.sampled_from(PEOPLE)),
     erased=st.booleans(),
     dropped=st.booleans(),
 )
@@ -74,13 +101,17 @@ def made(root: Path, segments: list[list[Doc]]) -> tuple[Snapshot, dict[str, Doc
 )
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_law_6_k_readable_chunks_or_all_of_them(
-    tmp_path_factory, segments, question, k, principals, admin, required, filters, way
+    side, tmp_path_factory, segments, question, k, principals, admin, required, filters, way
 ):
-    opened, known = made(tmp_path_factory.mktemp("law"), segments)
+    root = tmp_path_factory.mktemp("law")
+    opened, known = made(root, segments)
+    before = {document_id("docs", uri): doc.before for uri, doc in known.items()}
+    now = {document_id("docs", uri): doc.readers for uri, doc in known.items()}
+    dense, epoch = side(root, opened, before, now)
     caller = Caller("default", "key_1", tuple(principals), frozenset({"admin"} if admin else {"search"}))
     access = Access(
         erasure_epoch=1,
-        acl_epoch=1,
+        acl_epoch=epoch,
         erased=frozenset(document_id("docs", uri) for uri, doc in known.items() if doc.erased),
         readers={document_id("docs", uri): doc.readers for uri, doc in known.items() if doc.readers is not None}
         if required
@@ -96,7 +127,7 @@ def test_law_6_k_readable_chunks_or_all_of_them(
         return all(doc.metadata.get(name) in values for name, values in wanted.items())
 
     readable = {uri: doc for uri, doc in known.items() if may(doc)}
-    retriever = Retriever(opened, embed, EMBEDDER)
+    retriever = Retriever(opened, embed, EMBEDDER, dense=dense)
     if any(not any(name in doc.metadata for doc in readable.values()) for name in filters):
         with pytest.raises(FilterUnknown):  # a field that only others' documents have is no field
             retriever.readable(access, caller, filters)
@@ -119,9 +150,9 @@ def test_law_6_k_readable_chunks_or_all_of_them(
     erase=st.sets(st.integers(0, 9)),
 )
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_what_is_found_does_not_depend_on_how_documents_lie_in_segments(tmp_path_factory, held, cut, question, erase):
+def test_what_is_found_does_not_depend_on_how_documents_lie_in_segments(side, tmp_path_factory, held, cut, question, erase):
     folder = tmp_path_factory.mktemp("law")
-    held = [Doc(doc.text, None, None, None, False, False) for doc in held]
+    held = [Doc(doc.text, None, None, None, None, False, False) for doc in held]
     whole, _ = made(folder, [held])
     names = [document.uri for document in whole.documents()]
     left = {document_id("docs", names[i]) for i in erase if i < len(names)}
@@ -143,7 +174,7 @@ def test_what_is_found_does_not_depend_on_how_documents_lie_in_segments(tmp_path
     )
 
     def search(opened: Snapshot, erased: set[str]) -> list[tuple[str, int, float]]:
-        retriever = Retriever(opened, embed, EMBEDDER)
+        retriever = Retriever(opened, embed, EMBEDDER, dense=side(folder, opened, {}, {})[0])
         within = retriever.readable(Access(1, 0, frozenset(erased)), LOCAL, {})
         return [(h.chunk.document.uri, h.chunk.start, round(h.score, 4)) for h in retriever.search(question, k=50, within=within)]
 
@@ -155,7 +186,7 @@ def test_what_is_found_does_not_depend_on_how_documents_lie_in_segments(tmp_path
 @given(held=st.lists(documents, min_size=1, max_size=8), question=paragraphs)
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_lexical_score_is_bm25(tmp_path_factory, held, question):
-    opened, _ = made(tmp_path_factory.mktemp("law"), [[Doc(d.text, None, None, None, False, False) for d in held]])
+    opened, _ = made(tmp_path_factory.mktemp("law"), [[Doc(d.text, None, None, None, None, False, False) for d in held]])
     chunks = [words(text) for doc in held for text in doc.text.split("\n\n")]
     mean = sum(map(len, chunks)) / len(chunks)
 
@@ -174,7 +205,7 @@ def test_the_lexical_score_is_bm25(tmp_path_factory, held, question):
     np.testing.assert_allclose(found, [bm25(chunk) for chunk in chunks], rtol=1e-4)
 
 
-def test_filters_are_compared_with_their_types(tmp_path: Path):
+def test_filters_are_compared_with_their_types(side, tmp_path: Path):
     texts = {"a": "audit", "b": "audit", "c": "audit"}
     metadata = {"a": {"n": 1, "tags": ["x", "y"]}, "b": {"n": True, "tags": []}, "c": {"n": "1", "deep": {"n": 1}}}
     opened = snapshot.compose(
@@ -184,7 +215,7 @@ def test_filters_are_compared_with_their_types(tmp_path: Path):
         built_with=BUILT_WITH,
         notes=NOTES,
     )
-    retriever = Retriever(opened, embed, EMBEDDER)
+    retriever = Retriever(opened, embed, EMBEDDER, dense=side(tmp_path, opened, {}, {})[0])
 
     def found(**filters) -> set[str]:
         within = retriever.readable(Access(), LOCAL, filters)
@@ -202,7 +233,7 @@ def test_filters_are_compared_with_their_types(tmp_path: Path):
 
 
 def test_an_index_of_another_embedder_or_other_words_is_refused(tmp_path: Path):
-    opened, _ = made(tmp_path, [[Doc("audit", None, None, None, False, False)]])
+    opened, _ = made(tmp_path, [[Doc("audit", None, None, None, None, False, False)]])
 
     from app.core.errors import IndexUnusable
 
