@@ -60,10 +60,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     telemetry.BUILD_INFO.labels(version("citewell")).set(1)
     async with open_service(app.state.settings) as service:
         app.state.service = service
+        if service.follow is not None:
+            service.follow.start()
         background = [asyncio.create_task(service.live.keep_fresh()), asyncio.create_task(asyncio.to_thread(gateway.load))]
         with _ending_answers_on_signal(app, service):
             yield
         service.answering.stopping.set()
+        if service.follow is not None:
+            service.follow.stop()
         if app.state.tasks:  # an answer that was told to end still settles its rows
             await asyncio.wait(set(app.state.tasks), timeout=_DRAIN_S)
         for task in background:

@@ -28,6 +28,8 @@ from app.retrieve import FILES, Access, CrossEncoder, Dense, Questions, Reranker
 if TYPE_CHECKING:
     from litellm.llms.custom_llm import CustomLLM
 
+    from app.follow import Follow
+
 LOCAL_SERVER = "_CITEWELL_LOCAL_MODEL"
 """Set by the ``serve`` parent for its workers: base URL, alias and weights of the llama.cpp it started."""
 
@@ -41,6 +43,12 @@ class Service:
     live: Live
     answering: Answering
     route: Route
+    follow: "Follow | None" = None
+    """What keeps the indexes up to object storage, where that is configured."""
+
+    def faults(self) -> dict[str, str]:
+        """Return the collections whose newest state could not be taken up, and why; the one before still serves."""
+        return {**self.live.faults, **(self.follow.faults if self.follow else {})}
 
     def ping_database(self) -> str:
         """Return ``ok``, or what is wrong with the database, in words."""
@@ -154,6 +162,15 @@ def open_embedder(settings: Settings) -> Embedder:
     return Embedder(find_embedder(settings.embedder), cache_dir=settings.cache_dir)
 
 
+def open_follow(settings: Settings) -> "Follow | None":
+    """Return what keeps the indexes up to object storage, not yet started; None where none is configured."""
+    if settings.indexes_url is None:
+        return None
+    from app.follow import Follow
+
+    return Follow(settings.indexes_url, settings.indexes_dir)
+
+
 def _extractive(embedder: Embedder) -> "CustomLLM":
     from app.model.extractive import Extractive  # derives from LiteLLM's class: importing it takes seconds
 
@@ -192,4 +209,4 @@ async def open_service(
         answering = Answering(settings, writer, questions, open_book(settings), tokens.counter(), live.serving, live.erased)
         if settings.model == "extractive":
             gateway.provide(lambda: _extractive(embedder))
-        yield Service(settings, engine, live, answering, route)
+        yield Service(settings, engine, live, answering, route, open_follow(settings))

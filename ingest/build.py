@@ -20,11 +20,12 @@ from ingest.embed import embedding
 from ingest.gc import collect
 from ingest.index import Estimating, Indexing
 from ingest.origin import origin_of
-from ingest.publish import exclusive, previous, publish, without
+from ingest.publish import previous, publish, without
 from ingest.reading import Progress, Reading, kept
 from ingest.report import Report
 from ingest.rules import Rules
 from ingest.sandbox import Limits, Sandbox
+from ingest.writing import writing
 
 
 def silent(step: str, amount: int, whole: int | None) -> None:
@@ -65,6 +66,7 @@ def build(
             shrank by half.
         CollectionUnknown: The collection's name is none.
         LedgerUnavailable: The database, which knows what was erased, can't be reached.
+        StorageUnavailable: The object storage, where there is one, can't be read or written.
     """
     started = time.perf_counter()
     root = settings.indexes_dir
@@ -78,13 +80,13 @@ def build(
     }
     report = Report(collection, dry_run=dry_run)
     with (
-        exclusive(root, collection),
+        writing(settings, collection) as remote,
         records.opened(settings, collection) as books,
         Sandbox(Limits(settings.ingest.parse_seconds, settings.ingest.parse_memory_bytes)) as parse,
         embedding(files, cache_dir=settings.cache_dir, batch=settings.ingest.batch) as embed,
     ):
         held, erased = previous(root, collection), books.erased()
-        copies = elsewhere(settings, collection, books)
+        copies = elsewhere(settings, collection, books, remote)
         delta, gone = Delta(held), set(erased)
         sources: dict[str, str] = dict(held.manifest["sources"]) if held else {}
         reading = Reading(collection, settings, files, report, delta, erased, parse, rules, progress)

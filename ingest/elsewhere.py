@@ -19,6 +19,7 @@ from app.core.milvus import MOST_LISTED, WRITE_S, Mark, Milvus, MilvusVectors, w
 from app.core.numbers import field_number, listed, principal_number
 from app.core.snapshot import Segment, Snapshot
 from app.core.types import Document
+from ingest.publish import Copies
 
 GRACE_S = 600.0
 """Seconds from when a segment was seen not to be needed until it is removed: twice of what a reader still searches it for."""
@@ -178,12 +179,15 @@ def _numbers(document: Document, lists: Mapping[str, frozenset[str] | None]) -> 
     }
 
 
-def elsewhere(settings: Settings, collection: str, books: Lists) -> list[Elsewhere]:
-    """Return where copies of a collection's segments must be: nowhere, unless the settings name such a place.
+def elsewhere(settings: Settings, collection: str, books: Lists, remote: Copies | None) -> list[Copies]:
+    """Return where copies of a collection must be: in Milvus, if the settings name it, and in object storage, if it is given.
 
     Raises:
         Misconfigured: It needs a package that is not installed.
     """
-    if settings.milvus.uri is None:
-        return []
-    return [Elsewhere(Milvus(settings.milvus), settings.indexes_dir, collection, books)]
+    copies: list[Copies] = []
+    if settings.milvus.uri is not None:
+        copies.append(Elsewhere(Milvus(settings.milvus), settings.indexes_dir, collection, books))
+    if remote is not None:
+        copies.append(remote)  # last: with it a replica takes up the snapshot, and searches it in Milvus
+    return copies

@@ -6,12 +6,13 @@ from typing import Any
 import click
 
 from app.core import snapshot, terminal
+from app.core.config import Settings
 from app.core.embed import find_embedder
-from app.core.errors import CitewellError, IndexMissing, IndexUnusable
+from app.core.errors import CitewellError, IndexMissing, IndexUnusable, Misconfigured
 from ingest import records
 from ingest.elsewhere import elsewhere
 from ingest.gc import Collected, collect
-from ingest.publish import exclusive
+from ingest.writing import writing
 
 _COLLECTION = click.option("--collection", default="docs", show_default=True, help="The collection.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document for machines.")
@@ -89,7 +90,7 @@ def verify(collection: str, as_json: bool) -> None:
 def rollback(target: str | None, collection: str, as_json: bool) -> None:
     """Publish an earlier snapshot again. Deleted documents stay deleted, and access lists stay as they are."""
     settings = terminal.settings()
-    was, now = terminal.run(lambda: rolled_back(settings.indexes_dir, collection, target, embedder=settings.embedder))
+    was, now = terminal.run(lambda: rolled_back(settings, collection, target))
     if as_json:
         terminal.print_json({"collection": collection, "was": was, "snapshot": now})
     else:
@@ -108,10 +109,11 @@ def gc(collection: str, as_json: bool) -> None:
     settings = terminal.settings()
 
     def work() -> Collected:
-        snapshot.open_current(settings.indexes_dir, collection)
-        with exclusive(settings.indexes_dir, collection), records.opened(settings, collection) as books:
-            copies = elsewhere(settings, collection, books)
-            return collect(settings.indexes_dir, collection, settings.retain, books, copies=copies)
+        root = settings.indexes_dir
+        with writing(settings, collection) as remote, records.opened(settings, collection) as books:
+            snapshot.open_current(root, collection)
+            copies = elsewhere(settings, collection, books, remote)
+            return collect(root, collection, settings.retain, books, copies=copies)
 
     done: Collected = terminal.run(work)
     if as_json:
@@ -121,6 +123,40 @@ def gc(collection: str, as_json: bool) -> None:
         f"Removed {len(done.snapshots)} snapshot(s), {len(done.segments)} segment(s), {done.texts} text(s): {done.bytes / 1e6:.1f} MB. "
         f"{len(done.erased)} deleted document(s) are out of the files now."
     )
+
+
+@index.command(epilog="Example: citewell index push --collection docs")
+@_COLLECTION
+@click.option("--again", is_flag=True, help="Put everything anew, also what seems to be there: it mends what is damaged there.")
+@_JSON
+def push(collection: str, again: bool, as_json: bool) -> None:
+    """Put a collection's snapshots into the object storage that CITEWELL_INDEXES_URL names. An ingest does it by itself."""
+    settings = terminal.settings()
+
+    def work() -> str:
+        _named(settings)
+        with writing(settings, collection, mend=again) as remote:
+            assert remote is not None
+            return remote.renew(again=again)
+
+    now = terminal.run(work)
+    if as_json:
+        terminal.print_json({"collection": collection, "snapshot": now, "url": settings.indexes_url})
+    else:
+        click.echo(f"{collection}: {now} is published at {settings.indexes_url}.")
+
+
+@index.command(epilog="Example: citewell index pull --collection docs")
+@_COLLECTION
+@_JSON
+def pull(collection: str, as_json: bool) -> None:
+    """Fetch the published snapshot from object storage, once. A running server does it every few seconds."""
+    settings = terminal.settings()
+    now, size = terminal.run(lambda: pulled(_named(settings), settings.indexes_dir, collection))
+    if as_json:
+        terminal.print_json({"collection": collection, "snapshot": now, "bytes": size})
+    else:
+        click.echo(f"{collection}: {now} is here; {size / 1e6:.1f} MB were fetched.")
 
 
 @index.command(epilog="Example: citewell index acl required --collection hr")
@@ -155,14 +191,46 @@ def _faults(root: Path, collection: str) -> list[str]:
     return faults
 
 
-def rolled_back(root: Path, collection: str, target: str | None, *, embedder: str) -> tuple[str, str]:
+def _named(settings: Settings) -> str:
+    if settings.indexes_url is None:
+        raise Misconfigured("No object storage is named. Set CITEWELL_INDEXES_URL, such as s3://bucket/indexes.")
+    return settings.indexes_url
+
+
+def pulled(url: str, root: Path, collection: str) -> tuple[str, int]:
+    """Fetch a collection's published snapshot; return its id, and how many bytes were fetched.
+
+    Raises:
+        Misconfigured: Somebody is writing the collection on this machine.
+        IndexMissing: Nothing was ever pushed there.
+        StorageUnavailable, IndexUnusable: It can't be read, or is damaged.
+    """
+    from app.core.snapshot import pull as pulling
+    from app.core.snapshot.head import read_head
+    from app.core.snapshot.store import Store
+
+    snapshot.folder_of(root, collection)
+    store = Store(url)
+    head = read_head(store, collection)
+    if head is None:
+        raise IndexMissing(
+            f"There is no collection `{collection}` at {url}. An ingest with CITEWELL_INDEXES_URL set puts it there."
+        )
+    with pulling.undisturbed(root, collection) as alone:
+        if not alone:
+            raise Misconfigured(f"An ingest into `{collection}` is running here, or a server is fetching it. Try again later.")
+        return head.snapshot, pulling.pull(store, root, collection, head).bytes
+
+
+def rolled_back(settings: Settings, collection: str, target: str | None) -> tuple[str, str]:
     """Publish an earlier snapshot again; return the ids of what was published and of what is now.
 
     Raises:
         IndexMissing: No earlier one is kept.
         IndexUnusable: It is damaged, or of another embedder: no server would take it up.
     """
-    with exclusive(root, collection):
+    root = settings.indexes_dir
+    with writing(settings, collection) as remote:
         current = snapshot.open_current(root, collection).snapshot_id
         earlier = [identity for identity, _ in snapshot.published(root, collection)]
         if target is None:
@@ -174,8 +242,10 @@ def rolled_back(root: Path, collection: str, target: str | None, *, embedder: st
         opened = snapshot.open_snapshot(root, collection, target)
         for fault in snapshot.verify(opened):
             raise IndexUnusable(f"{target} is damaged: {fault}. Nothing was changed; name another with `--to`.")
-        if opened.manifest["embedder"] != find_embedder(embedder).identity.as_json():
+        if opened.manifest["embedder"] != find_embedder(settings.embedder).identity.as_json():
             raise IndexUnusable(f"{target} was built with another embedder than CITEWELL_EMBEDDER names. Nothing was changed.")
+        if remote is not None:
+            remote.point(target)
         snapshot.publish(root, collection, target)
         return current, target
 

@@ -4,6 +4,7 @@ import fcntl
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,10 +62,12 @@ def exclusive(root: Path, collection: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it when we die
         except BlockingIOError:
             raise Misconfigured(f"Another ingest into `{collection}` is running. Wait for it, then try again.") from None
-        yield
-    if [entry.name for entry in folder.iterdir()] == ["LOCK"]:
-        (folder / "LOCK").unlink(missing_ok=True)  # nothing came of it: leave no empty collection behind
-        folder.rmdir()
+        try:
+            yield
+        finally:
+            if [entry.name for entry in folder.iterdir()] == ["LOCK"]:
+                (folder / "LOCK").unlink()  # nothing came of it: leave no empty collection behind
+                folder.rmdir()
 
 
 def previous(root: Path, collection: str) -> Snapshot | None:
@@ -127,10 +130,13 @@ def publish(
     faults = list(snapshot.verify(made, known=known))
     if faults:
         raise IndexUnusable(f"The new snapshot does not verify and was not published: {faults[0]}", detail="; ".join(faults))
+    before = snapshot.current_id(root, collection)
+    stands = _stands(root, made)
+    if stands:
+        made = replace(made, manifest=snapshot.read_manifest(root, collection, made.snapshot_id))
     for copy in copies:
         copy.bring(made)
-    before = snapshot.current_id(root, collection)
-    if not _stands(root, made):
+    if not stands:
         snapshot.write_manifest(root, made)
     if before != made.snapshot_id:
         snapshot.publish(root, collection, made.snapshot_id)

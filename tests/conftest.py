@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,9 @@ from evals import upstream as fake
 from ingest.build import build
 from tests import postgres
 from tests.shared_data import shared_data
+
+if TYPE_CHECKING:
+    from tests import s3
 
 __all__ = ["shared_data"]
 
@@ -113,6 +117,32 @@ def postgres_server() -> Iterator[postgres.Server]:
         pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
     with postgres.running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 on loopback."""
+    from tests import s3  # its packages take a second to import, which only tests of storage pay
+
+    with s3.running() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket_of_s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator["s3.Bucket"]:
+    """An empty bucket, with the keys to it in the environment."""
+    from tests import s3
+
+    with s3.bucket(s3_server, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture(params=["memory", "file", "s3"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty place for snapshots: memory, a disk and S3 must pass the same tests."""
+    if request.param == "s3":
+        return str(request.getfixturevalue("bucket_of_s3").url)
+    return f"memory://{tmp_path.name}-{os.urandom(4).hex()}/indexes" if request.param == "memory" else f"file://{tmp_path}/store"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

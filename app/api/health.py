@@ -71,9 +71,11 @@ def _pending(engine: object) -> int:
 
 def _index(service: Service) -> PartBody:
     loaded = service.live.loaded()
-    faults = "; ".join(f"{name}: {message}" for name, message in sorted(service.live.faults.items()))
+    faults = "; ".join(f"{name}: {message}" for name, message in sorted(service.faults().items()))
     if loaded:
         return PartBody(state="ok", detail=faults or None)
+    if service.follow is not None and not service.follow.looked:
+        return PartBody(state="missing", detail="It is being fetched from object storage.")
     return PartBody(state="down" if faults else "missing", detail=faults or "Build one with `citewell ingest PATH`.")
 
 

@@ -15,6 +15,7 @@ from app.core.config import Effective, Settings, load_effective
 from app.core.db.engine import HEAD, open_engine, revision
 from app.core.embed import find_embedder
 from app.core.errors import CitewellError
+from app.core.snapshot.layout import COLLECTION_NAME
 from app.model import local
 from app.model.prices import open_book
 from app.prompt import load_prompt
@@ -63,6 +64,7 @@ def _checks(settings: Settings) -> Iterator[Finding]:
         "home": _home,
         "database": _database,
         "embedder": _embedder,
+        **({"storage": _storage} if settings.indexes_url else {}),
         "indexes": _indexes,
         "prompts": _prompts,
         "model": _model,
@@ -112,6 +114,24 @@ def _database(settings: Settings) -> str:
 def _embedder(settings: Settings) -> str:
     identity = find_embedder(settings.embedder).identity
     return f"{identity.name}, {identity.dim} dimensions, reads {identity.max_pieces} word pieces"
+
+
+def _storage(settings: Settings) -> str:
+    from app.core.snapshot.head import read_head
+    from app.core.snapshot.store import Store
+
+    assert settings.indexes_url is not None
+    store = Store(settings.indexes_url)
+    heads = {name: read_head(store, name) for name in store.folders() if COLLECTION_NAME.fullmatch(name)}
+    here = {name: snapshot.current_id(settings.indexes_dir, name) for name in heads}
+    for name, head in heads.items():
+        if head is not None and here[name] not in (None, head.snapshot):
+            raise terminal_error(
+                f"`{name}` is at {head.snapshot} there, and at {here[name]} here. A running server fetches it within seconds; "
+                f"`citewell index pull --collection {name}` does it now."
+            )
+    found = [f"{name} at {head.snapshot}{'' if here[name] else ', not fetched yet'}" for name, head in heads.items() if head]
+    return f"{store.url}: {'; '.join(found) or 'nothing was pushed there yet'}"
 
 
 def _indexes(settings: Settings) -> str:

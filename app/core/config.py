@@ -137,6 +137,8 @@ class Settings(BaseModel):
     home: Path
     database_url: str
     indexes_dir: Path
+    indexes_url: str | None = None
+    """Object storage that snapshots are pushed to and read from; ``indexes_dir`` is then a working copy of it."""
     prompts_dir: Path
     prices: Path
     """The shipped price book; ``prices set`` writes an overlay into ``home``."""

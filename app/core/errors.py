@@ -27,7 +27,8 @@
     │   ├── ModelTimeout             504   first token, between tokens, or total  (retryable)
     │   ├── Overloaded               503   more requests than the limit           (retryable)
     │   ├── ShuttingDown             503   the server is stopping                 (retryable)
-    │   └── LedgerUnavailable        503   the books can't be written             (retryable)
+    │   ├── LedgerUnavailable        503   the books can't be written             (retryable)
+    │   └── StorageUnavailable       503   object storage can't be used           (retryable)
     ├── InternalError              500   a bug
     ├── Misconfigured                      a setting, prompt or price file is wrong: nothing starts
     └── DocumentRefused                    one document can't be indexed; the others go on
@@ -238,6 +239,12 @@ class LedgerUnavailable(ServiceError):
     """The books can't be written, so nothing may be spent."""
 
     code, title, retryable = "ledger_unavailable", "Ledger unavailable", True
+
+
+class StorageUnavailable(ServiceError):
+    """The object storage that snapshots lie on refused, or can't be reached."""
+
+    code, title, retryable = "storage_unavailable", "Storage unavailable", True
 
 
 class Misconfigured(CitewellError):

@@ -104,7 +104,7 @@ async def test_an_ingest_a_rollback_or_a_new_worker_brings_nothing_back(home: Se
     assert snapshot.open_current(home.indexes_dir, "docs").document(document_id("docs", GHOST)) is None
     (tmp_path / "corpus/retention.md").write_text("# Retention\n\nAnother text under the same uri.\n")
     assert [r.code for r in build(tmp_path / "corpus", collection="docs", settings=home).refused] == ["erased"]
-    rolled_back(home.indexes_dir, "docs", first, embedder=home.embedder)
+    rolled_back(home, "docs", first)
     assert GHOST not in found(home)
     async with open_service(home) as fresh:
         assert GHOST not in json.dumps(await body_of(fresh))

@@ -18,7 +18,7 @@ from tests.indexes import BUILT_WITH, NOTES, new, part
 
 Content = Mapping[str, str]
 """uri -> text."""
-_STEPS_OF_A_WRITER = ("replace", "rename", "fsync", "unlink", "rmdir", "mkdir")
+_STEPS_OF_A_WRITER = ("replace", "rename", "fsync", "unlink", "remove", "rmdir", "mkdir")
 _KEEP = RetainSettings(snapshots=2, hours=0)
 
 

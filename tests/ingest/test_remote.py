@@ -7,6 +7,7 @@ from typing import Any
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry
 
 from app.core.errors import DocumentRefused, Misconfigured
 from ingest.files import File, Found, LeftOut, Unreadable
@@ -209,6 +210,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_missing_package_of_a_file_system_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delitem(_registry, "s3", raising=False)  # what was found once, it remembers
     monkeypatch.setitem(sys.modules, "s3fs", None)
 
     with pytest.raises(Misconfigured, match="s3fs"):

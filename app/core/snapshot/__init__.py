@@ -7,6 +7,7 @@
         segments/<id>/               documents, chunks, vectors, words (segment.py); shared by snapshots
         texts/<revision>             normalised text; its name is its hash
         LOCK                         held by the one process that writes
+        STORE                        the URL of the object storage that this is a copy of (pull.py), if any
 
 Nothing is ever changed in place: a reader sees one complete snapshot or the next. Text is stored once, under its
 revision; chunks and quotes are ranges of it.
@@ -21,6 +22,7 @@ from app.core.snapshot.snapshot import (
     Place,
     Snapshot,
     compose,
+    manifest_bytes,
     open_current,
     open_snapshot,
     read_manifest,
@@ -46,6 +48,7 @@ __all__ = [
     "compose",
     "current_id",
     "folder_of",
+    "manifest_bytes",
     "merge",
     "open_current",
     "open_segment",

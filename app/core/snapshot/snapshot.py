@@ -150,11 +150,16 @@ def compose(
     return Snapshot(identity, collection, manifest, segments, kept, Texts(folder_of(root, collection) / "texts"))
 
 
+def manifest_bytes(snapshot: Snapshot) -> bytes:
+    """Return a snapshot's manifest as it is stored."""
+    return json.dumps(snapshot.manifest, indent=2, ensure_ascii=False).encode()
+
+
 def write_manifest(root: Path, snapshot: Snapshot) -> None:
     """Store a snapshot; the same content in another layout of segments takes the place of the manifest that was there."""
     base = folder_of(root, snapshot.collection)
     target = base / "snapshots" / snapshot.snapshot_id / "manifest.json"
-    write_aside(target, json.dumps(snapshot.manifest, indent=2, ensure_ascii=False).encode())
+    write_aside(target, manifest_bytes(snapshot))
     fsync_folder(target.parent.parent)
     fsync_folder(base)
 
