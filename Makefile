@@ -81,10 +81,10 @@ screenshot: setup     ## Take docs/page.png again (needs Chromium)
 
 lock: setup           ## Lock the dependencies again, without torch and what its CUDA build asks for
 	@printf "torch ; python_version < '3'\n" > $(VENV)/no-torch.txt
-	@$(BIN)/uv pip compile pyproject.toml --extra postgres --override $(VENV)/no-torch.txt --universal --generate-hashes \
-	  --python-version 3.11 --quiet --no-annotate --no-header -o requirements.lock
-	@$(BIN)/uv pip compile pyproject.toml --extra postgres --group dev --override $(VENV)/no-torch.txt -c requirements.lock \
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --override $(VENV)/no-torch.txt \
 	  --universal --generate-hashes --python-version 3.11 --quiet --no-annotate --no-header -o requirements-dev.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra postgres --override $(VENV)/no-torch.txt -c requirements-dev.lock --universal \
+	  --generate-hashes --python-version 3.11 --quiet --no-annotate --no-header -o requirements.lock  # what was tested, and no other
 
 wheel: setup          ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .

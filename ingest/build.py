@@ -17,14 +17,15 @@ from ingest.chunk import CHUNKER
 from ingest.delta import Delta
 from ingest.elsewhere import elsewhere
 from ingest.embed import embedding
+from ingest.engine import Name, engine
 from ingest.gc import collect
 from ingest.index import Estimating, Indexing
 from ingest.origin import origin_of
+from ingest.prepare import Preparing
 from ingest.publish import previous, publish, without
 from ingest.reading import Progress, Reading, kept
 from ingest.report import Report
 from ingest.rules import Rules
-from ingest.sandbox import Limits, Sandbox
 from ingest.writing import writing
 
 
@@ -42,6 +43,7 @@ def build(
     accept_shrinkage: bool = False,
     only_refused: bool = False,
     dry_run: bool = False,
+    works: Name = "local",
     progress: Progress = silent,
 ) -> Report:
     """Index files, folders and web pages into a collection and publish the result.
@@ -59,11 +61,12 @@ def build(
         accept_shrinkage: Publish although a source lost half of what it held.
         only_refused: Read only what earlier runs refused.
         dry_run: Write nothing; report what would change, and how long it would take.
+        works: Who parses and embeds: this process, or a Ray cluster.
         progress: Told how far the work is.
 
     Raises:
-        Misconfigured: There is nothing at a place, another ingest is running, a source's name belongs to another place, or it
-            shrank by half.
+        Misconfigured: There is nothing at a place, another ingest is running, a source's name belongs to another place, it
+            shrank by half, or the cluster can't be used.
         CollectionUnknown: The collection's name is none.
         LedgerUnavailable: The database, which knows what was erased, can't be reached.
         StorageUnavailable: The object storage, where there is one, can't be read or written.
@@ -82,28 +85,30 @@ def build(
     with (
         writing(settings, collection) as remote,
         records.opened(settings, collection) as books,
-        Sandbox(Limits(settings.ingest.parse_seconds, settings.ingest.parse_memory_bytes)) as parse,
-        embedding(files, cache_dir=settings.cache_dir, batch=settings.ingest.batch) as embed,
+        Preparing(settings.ingest, files, rules) as preparing,
+        engine(works, preparing, settings, files, rules) as work,
+        embedding(files, cache_dir=settings.cache_dir, batch=settings.ingest.batch, elsewhere=work.embedders) as embed,
     ):
         held, erased = previous(root, collection), books.erased()
         copies = elsewhere(settings, collection, books, remote)
         delta, gone = Delta(held), set(erased)
         sources: dict[str, str] = dict(held.manifest["sources"]) if held else {}
-        reading = Reading(collection, settings, files, report, delta, erased, parse, rules, progress)
-        indexing = (Estimating if dry_run else Indexing)(root, collection, embed=embed, done=reading.embedded)
+        reading = Reading(collection, settings, work, report, delta, erased, rules, progress)
+        make = Estimating if dry_run else Indexing
+        indexing = make(root, collection, embed=embed, done=reading.embedded, block=work.block)
         for origin in origins:
             origin.check(sources, explicit=source is not None)
             sources[origin.name] = origin.root
             only = books.refused(origin.name) if only_refused else None
-            for document, text in reading.documents(origin, exclude=exclude, only=only):
-                indexing.add(reading.cut(document, text))
+            for item in reading.documents(origin, exclude=exclude, only=only):
+                indexing.add(item)
             reading.conclude(origin, sync=sync, accept_shrinkage=accept_shrinkage)
             if not dry_run:
                 books.note(origin, reading)
         gone |= delta.rewritten | delta.deleted
         if held is not None and held.built_with != built_with:
             for document, text in kept(held, gone, built_with):  # chunks of another make can't stand beside new ones
-                indexing.add(reading.cut(document, text))
+                indexing.add(reading.counted(preparing.cut(document, text)))
                 gone.add(document.document_id)
         entries = indexing.finish()
         report.added, report.changed = len(delta.added), len(delta.changed)

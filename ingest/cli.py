@@ -5,6 +5,7 @@ import click
 from app.core import terminal
 from app.core.errors import Misconfigured
 from ingest.build import build
+from ingest.engine import Name
 from ingest.place import place
 from ingest.report import Report
 
@@ -43,6 +44,13 @@ def _there(_: click.Context, __: click.Parameter, places: tuple[str, ...]) -> tu
 @click.option("--sync", is_flag=True, help="Drop a source's documents that it holds no more.")
 @click.option("--accept-shrinkage", is_flag=True, help="Publish although a source lost more than half of what it held.")
 @click.option("--refused", is_flag=True, help="Read only what earlier runs refused (`citewell docs quarantine`).")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Who parses and embeds: this process, or a Ray cluster.",
+)
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would change, and how long it would take.")
 @_JSON
 def ingest(
@@ -53,6 +61,7 @@ def ingest(
     sync: bool,
     accept_shrinkage: bool,
     refused: bool,
+    engine: Name,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -82,6 +91,7 @@ def ingest(
                 accept_shrinkage=accept_shrinkage,
                 only_refused=refused,
                 dry_run=dry_run,
+                works=engine,
                 progress=bars.advance,
             )
         )

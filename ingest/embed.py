@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from app.core.embed import Embedder, EmbedderFiles
 from app.core.types import Vectors
@@ -21,10 +22,23 @@ _BLOCK = 64
 """Texts of a thread's turn: progress is told and vectors are kept after each, and an interruption waits for no more."""
 
 
+class Elsewhere(Protocol):
+    """What embeds in other processes than this one."""
+
+    size: int
+    """How many embed at once, on a core each."""
+
+    def __call__(self, blocks: Sequence[list[str]]) -> Iterator[tuple[list[str], Vectors]]:
+        """Yield each block with one unit row per text, in any order."""
+
+
 class Embedding:
     """Embeds texts on all cores; loads the model with the first text that no cache holds."""
 
-    def __init__(self, files: EmbedderFiles, cache: VectorCache, *, cache_dir: Path, batch: int) -> None:
+    def __init__(
+        self, files: EmbedderFiles, cache: VectorCache, *, cache_dir: Path, batch: int, elsewhere: Elsewhere | None = None
+    ) -> None:
+        self._elsewhere = elsewhere
         self._files, self._cache, self._cache_dir, self._batch = files, cache, cache_dir, batch
         self._pool = ThreadPoolExecutor(_CORES)
         self.dim = files.identity.dim
@@ -52,7 +66,7 @@ class Embedding:
         missing = sorted((text for text in distinct if text not in rows), key=len, reverse=True)
         blocks = [missing[start : start + _BLOCK] for start in range(0, len(missing), _BLOCK)]
         self._cache.put({}, uses)  # before the vectors: an erasure must find each that is kept
-        for block, vectors in zip(blocks, self._pool.map(self._embed, blocks), strict=True):
+        for block, vectors in (self._elsewhere or self._here)(blocks):
             new = dict(zip(block, vectors, strict=True))
             self._cache.put(new, {})
             rows |= new
@@ -70,11 +84,15 @@ class Embedding:
         return [text for text in dict.fromkeys(texts) if text not in known]
 
     def pace(self, texts: Sequence[str]) -> float:
-        """Return the seconds that a text like these takes, on all cores; keeps nothing."""
+        """Return the seconds that a text like these takes on all cores, told by those of this machine; keeps nothing."""
         self._embed(texts[:1])  # loading the model is no part of it
         began = time.perf_counter()
         list(self._pool.map(self._embed, [texts[i::_CORES] for i in range(_CORES) if texts[i::_CORES]]))
-        return (time.perf_counter() - began) / len(texts)
+        cores = self._elsewhere.size if self._elsewhere else _CORES
+        return (time.perf_counter() - began) / len(texts) * _CORES / cores
+
+    def _here(self, blocks: Sequence[list[str]]) -> Iterator[tuple[list[str], Vectors]]:
+        return zip(blocks, self._pool.map(self._embed, blocks), strict=True)
 
     def _embed(self, block: Sequence[str]) -> Vectors:
         return self._embedder(block, most=self._batch)
@@ -87,9 +105,10 @@ class Embedding:
 
 
 @contextmanager
-def embedding(files: EmbedderFiles, *, cache_dir: Path, batch: int) -> Iterator[Embedding]:
-    """Open the cache, and an embedder behind it."""
-    made = Embedding(files, VectorCache(cache_dir, files.identity), cache_dir=cache_dir, batch=batch)
+def embedding(files: EmbedderFiles, *, cache_dir: Path, batch: int, elsewhere: Elsewhere | None = None) -> Iterator[Embedding]:
+    """Open the cache, and an embedder behind it: here, or elsewhere."""
+    cache = VectorCache(cache_dir, files.identity)
+    made = Embedding(files, cache, cache_dir=cache_dir, batch=batch, elsewhere=elsewhere)
     try:
         yield made
     finally:

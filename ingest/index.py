@@ -13,8 +13,6 @@ from app.core.words import words
 from ingest.chunk import chunk, embedded_text
 from ingest.embed import Embedding
 
-_BLOCK = 2_048
-"""Chunks embedded together: enough to sort them by length, few enough to hold."""
 _SAMPLE = 64
 """Chunks that a dry run embeds to tell how long all would take."""
 SEGMENT = 32_768
@@ -45,7 +43,7 @@ class Indexing:
 
     seconds: float | None = None
 
-    def __init__(self, root: Path, collection: str, *, embed: Embedding, done: Callable[[int], None]) -> None:
+    def __init__(self, root: Path, collection: str, *, embed: Embedding, done: Callable[[int], None], block: int = 2_048) -> None:
         """Begin.
 
         Args:
@@ -53,11 +51,13 @@ class Indexing:
             collection: Its name.
             embed: Texts -> vectors.
             done: Called with the number of chunks embedded since the last call.
+            block: Chunks embedded together.
         """
         self._root, self._collection = root, collection
-        self._embed, self._done = embed, done
+        self._embed, self._done, self._block = embed, done, block
         self.chunks = 0
         self._waiting: list[Chunked] = []
+        self._held = 0
         self._writer: SegmentWriter | None = None
         self._entries: list[dict[str, Any]] = []
 
@@ -65,7 +65,8 @@ class Indexing:
         """Take a document; its text is stored at once, its chunks with their block."""
         self._waiting.append(item)
         self.chunks += len(item.ranges)
-        if sum(len(waiting.ranges) for waiting in self._waiting) >= _BLOCK:
+        self._held += len(item.ranges)
+        if self._held >= self._block:
             self._flush()
 
     def finish(self) -> list[dict[str, Any]]:
@@ -75,7 +76,7 @@ class Indexing:
         return self._entries
 
     def _flush(self) -> None:
-        items, self._waiting = self._waiting, []
+        items, self._waiting, self._held = self._waiting, [], 0
         if not items:
             return
         snapshot.write_texts(self._root, self._collection, {item.document.revision: item.text for item in items})
@@ -100,7 +101,7 @@ class Indexing:
 class Estimating:
     """Takes the same documents and writes nothing: counts what would be embedded, and times a sample of it."""
 
-    def __init__(self, root: Path, collection: str, *, embed: Embedding, done: Callable[[int], None]) -> None:  # noqa: ARG002
+    def __init__(self, root: Path, collection: str, *, embed: Embedding, done: Callable[[int], None], block: int = 0) -> None:  # noqa: ARG002
         """Begin, as ``Indexing`` does."""
         self._embed = embed
         self._sample: list[str] = []

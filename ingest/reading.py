@@ -2,21 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from app.core.config import Settings
-from app.core.embed import EmbedderFiles, Pieces
-from app.core.errors import DocumentRefused, Misconfigured
+from app.core.errors import Misconfigured
 from app.core.snapshot import Snapshot
-from app.core.types import Document, document_id, revision_of
+from app.core.types import Document, document_id
 from ingest.delta import Delta, fingerprint
-from ingest.index import Chunked, chunked
+from ingest.engine import Engine
+from ingest.index import Chunked
 from ingest.load import Item, Refused, Skipped, duplicate
 from ingest.origin import Origin
-from ingest.parse import Parsed
+from ingest.prepare import Wanted
 from ingest.report import Report
 from ingest.rules import Rules
-from ingest.validate import shrunk, validate
+from ingest.validate import shrunk
 
 Progress = Callable[[str, int, int | None], None]
 """Called with a step's name, how much was done since the last call, and the whole amount where it is known."""
@@ -28,11 +27,10 @@ class Reading:
 
     collection: str
     settings: Settings
-    files: EmbedderFiles
+    engine: Engine
     report: Report
     delta: Delta
     erased: frozenset[str]
-    parse: Callable[[Item], Parsed]
     rules: Rules
     progress: Progress
     seen: set[str] = field(default_factory=set)
@@ -53,12 +51,8 @@ class Reading:
     read: int = 0
     chunks: int = 0
 
-    @cached_property
-    def _pieces(self) -> Pieces:
-        return Pieces(self.files)
-
-    def documents(self, origin: Origin, *, exclude: Sequence[str], only: Set[str] | None) -> Iterator[tuple[Document, str]]:
-        """Load, compare, parse and validate; yield what must be indexed anew with its text.
+    def documents(self, origin: Origin, *, exclude: Sequence[str], only: Set[str] | None) -> Iterator[Chunked]:
+        """Load, compare, parse and validate; yield what must be indexed anew, cut into chunks.
 
         Args:
             origin: The source.
@@ -71,63 +65,49 @@ class Reading:
         if only is not None and not only:
             return
         self.weight += origin.weigh(exclude)
+        for made in self.engine.prepare(self._wanted(origin, exclude, only)):
+            match made:
+                case Refused():
+                    self._refuse(made)
+                case Chunked():
+                    self.delta.record(made.document)
+                    self.chars[made.document.document_id] = made.document.chars
+                    yield self.counted(made)
+
+    def _wanted(self, origin: Origin, exclude: Sequence[str], only: Set[str] | None) -> Iterator[Wanted | Refused]:
         for found in origin.read(self.settings.ingest, exclude=exclude, only=only):
             match found:
                 case Skipped():
                     self.report.skipped.append(found)
                 case Refused():
-                    self._refuse(found)
+                    yield found
                 case Item():
                     self.progress("reading", 1, None)
                     self.report.read += 1
                     self.read += len(found.raw)
                     self.whole |= found.listed
                     self.places.add(found.source)
-                    yield from self._item(found)
+                    yield from self._compared(found)
 
-    def _item(self, item: Item) -> Iterator[tuple[Document, str]]:
+    def _compared(self, item: Item) -> Iterator[Wanted | Refused]:
         identity, print_ = document_id(self.collection, item.uri), fingerprint(item.raw, self.rules.identity)
         if identity in self.erased:
             banned = "It was deleted. Bring it back with `citewell docs restore`, then ingest again."
-            self._refuse(Refused(item.source, item.uri, "erased", banned))
+            yield Refused(item.source, item.uri, "erased", banned)
             return
         if identity in self.earlier:  # two sources of a run overlap
-            self._refuse(duplicate(item))
+            yield duplicate(item)
             return
         self.seen.add(identity)
         if item.acl is not None:
             self.readers[identity] = item.acl
         if self.delta.is_unchanged(identity, print_):
             self.delta.unchanged.add(identity)
-            return
-        try:
-            document, text = self._document(item, identity, print_)
-        except DocumentRefused as refusal:
-            self._refuse(Refused(item.source, item.uri, refusal.reason, refusal.message))
-            return
-        self.delta.record(document)
-        self.chars[identity] = document.chars
-        yield document, text
+        else:
+            yield Wanted(item, identity, print_)
 
-    def _document(self, item: Item, identity: str, print_: str) -> tuple[Document, str]:
-        parsed = validate(self.parse(item))
-        self.rules.check(parsed)
-        document = Document(
-            document_id=identity,
-            uri=item.uri,
-            title=parsed.title,
-            revision=revision_of(parsed.text),
-            fingerprint=print_,
-            chars=len(parsed.text),
-            headings=parsed.headings,
-            pages=parsed.pages,
-            metadata=parsed.metadata,
-        )
-        return document, parsed.text
-
-    def cut(self, document: Document, text: str) -> Chunked:
-        """Cut a document into chunks."""
-        made = chunked(document, text, pieces=self._pieces, limit=self.settings.ingest.chunk_pieces)
+    def counted(self, made: Chunked) -> Chunked:
+        """Count a document's chunks: so it is known how many there will be."""
         self.chunks += len(made.ranges)
         return made
 

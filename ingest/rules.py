@@ -33,6 +33,10 @@ class Rules:
             if unknown:
                 raise Misconfigured(f"`ingest.languages` names {', '.join(unknown)}; it takes ISO 639-1 codes such as en or de.")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is loaded: another process, which gets the rules without their files, loads its own."""
+        return {"_languages": self._languages, "_schema": self._schema}
+
     @property
     def identity(self) -> str:
         """Part of documents' fingerprints: under other rules, unchanged ones are looked at again. Empty without rules."""

@@ -57,6 +57,10 @@ class IngestSettings(Section):
     """Of one sitemap and those it names."""
     fetch_sitemaps: Count = 200
     """That one sitemap may name."""
+    ray_address: Annotated[str, Field(pattern=r"^[^/\s]+:\d+$")] | None = None
+    """The Ray cluster of ``--engine ray``, as ``HOST:PORT``; the one that runs on this machine when not given."""
+    ray_stall_seconds: Seconds = 600.0
+    """An ingest on Ray is given up when nothing came from the cluster for so long; longer than eight documents may take to parse."""
 
 
 class RetainSettings(Section):

@@ -107,7 +107,8 @@ class Pieces:
 class Embedder:
     """Embeds short texts in the calling thread; safe to call from several."""
 
-    def __init__(self, files: EmbedderFiles, *, cache_dir: Path) -> None:
+    def __init__(self, files: EmbedderFiles, *, cache_dir: Path | None = None, model: bytes | str | None = None) -> None:
+        """Load the model: as it was exported into a folder or will be, or as it is given."""
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it reports to its maker unless told not to, before its import
         import onnxruntime  # native, 45 MB: only who embeds pays for it
 
@@ -119,8 +120,10 @@ class Embedder:
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         onnxruntime.set_default_logger_severity(3)
-        path = ensure_onnx(files, cache_dir)
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        if model is None:
+            assert cache_dir is not None, "either where the model is, or the model"
+            model = str(ensure_onnx(files, cache_dir))
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, texts: Sequence[str], *, most: int = _BATCH) -> Vectors:
         """Return one unit row per text, shape (n, dim). A text's vector does not depend on its neighbours beyond 1e-6."""
