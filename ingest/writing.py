@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from app.core.config import Settings
-from app.core.db.engine import open_ledger
+from app.core.db.engine import open_engine
 from app.core.db.lock import held
 from app.core.errors import Misconfigured
 from ingest.publish import exclusive
@@ -34,7 +34,7 @@ def writing(settings: Settings, collection: str, *, mend: bool = False) -> Itera
     """
     with ExitStack() as stack:
         _enter(stack, settings, collection)
-        engine = open_ledger(settings)
+        engine = open_engine(settings.database_url)  # for a lock alone: whatever its schema is
         stack.callback(engine.dispose)
         if not stack.enter_context(held(engine, f"write {collection}")):
             raise Misconfigured(f"Another machine is writing `{collection}`. Wait for it, then try again.")
