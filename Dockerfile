@@ -1,6 +1,8 @@
 # One image for every job: api, ingest, migrate. Not root, and it runs on a read-only root.
 FROM python:3.11-slim AS build
 ARG TORCH_ARGS=""
+# Extras beside PostgreSQL's, such as s3 or s3,milvus, at the versions that the tests ran with.
+ARG EXTRAS=""
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 UV_NO_CACHE=1
 WORKDIR /build
 RUN python -m venv /venv && python -m venv /tools && /tools/bin/pip install uv==0.13.9
@@ -16,7 +18,10 @@ COPY prompts prompts
 COPY docs/handbook docs/handbook
 # The build backend is used here and not shipped; its version and hashes are those of the dev lock.
 RUN /tools/bin/uv build --wheel --python /venv/bin/python --require-hashes --build-constraint requirements-dev.lock --out-dir dist . \
- && /tools/bin/uv pip install --python /venv/bin/python --no-deps dist/*.whl
+ && /tools/bin/uv pip install --python /venv/bin/python --no-deps dist/*.whl \
+ && if [ -n "${EXTRAS}" ]; then \
+      /tools/bin/uv pip install --python /venv/bin/python -c requirements-dev.lock "$(ls dist/*.whl)[${EXTRAS}]"; \
+    fi
 # The embedder is exported once, here: a new `home` volume begins with it.
 WORKDIR /
 RUN HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1 /venv/bin/python -c "from pathlib import Path; from app.core.embed import ensure_onnx, find_embedder; ensure_onnx(find_embedder('minilm'), Path('/export'))"
