@@ -95,7 +95,7 @@ def build(
         sources: dict[str, str] = dict(held.manifest["sources"]) if held else {}
         reading = Reading(collection, settings, work, report, delta, erased, rules, progress)
         make = Estimating if dry_run else Indexing
-        indexing = make(root, collection, embed=embed, done=reading.embedded, block=work.block)
+        indexing = make(root, collection, embed=embed, done=reading.embedded, first=work.first, block=work.block)
         for origin in origins:
             origin.check(sources, explicit=source is not None)
             sources[origin.name] = origin.root

@@ -45,6 +45,7 @@ _CONNECTED_S = 90.0
 class Cluster:
     """A connection to a cluster, as an ``Engine``."""
 
+    first: int = SEGMENT
     block: int = SEGMENT
     """A job takes seconds to start: as many as are held anyway."""
 

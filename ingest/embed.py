@@ -7,7 +7,7 @@ two, on two cores (docs/decisions/0012-query-path.md); and nothing waits for tor
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from app.core.types import Vectors
 from app.core.vectors import VectorCache
 
 _CORES = os.cpu_count() or 1
-_BLOCK = 64
+_BLOCK = 16
 """Texts of a thread's turn: progress is told and vectors are kept after each, and an interruption waits for no more."""
 
 
@@ -33,7 +33,7 @@ class Elsewhere(Protocol):
 
 
 class Embedding:
-    """Embeds texts on all cores; loads the model with the first text that no cache holds."""
+    """Embeds texts on all cores while its caller reads on; loads the model with the first text that no cache holds."""
 
     def __init__(
         self, files: EmbedderFiles, cache: VectorCache, *, cache_dir: Path, batch: int, elsewhere: Elsewhere | None = None
@@ -41,6 +41,7 @@ class Embedding:
         self._elsewhere = elsewhere
         self._files, self._cache, self._cache_dir, self._batch = files, cache, cache_dir, batch
         self._pool = ThreadPoolExecutor(_CORES)
+        self._ahead = ThreadPoolExecutor(1)
         self.dim = files.identity.dim
         self.embedded = 0
         """How many texts no cache held."""
@@ -49,16 +50,23 @@ class Embedding:
     def _embedder(self) -> Embedder:
         return Embedder(self._files, cache_dir=self._cache_dir)
 
-    def __call__(
+    def begin(
         self, texts: Sequence[str], uses: Mapping[str, Sequence[str]], done: Callable[[int], None]
-    ) -> dict[str, Vectors]:
-        """Return one unit row, of shape (dim,), for each different text.
+    ) -> Future[dict[str, Vectors]]:
+        """Begin to embed; one unit row, of shape (dim,), for each different text will be there. What began first ends first.
 
         Args:
             texts: What is embedded: title prefix and chunk. The same text twice (boilerplate, a copied page) is embedded once.
             uses: Document id -> the texts of its chunks.
-            done: Called with the number of texts finished since the last call.
+            done: Called with the number of texts finished since the last call, from another thread.
         """
+        if self._elsewhere is None:
+            return self._ahead.submit(self._rows, texts, uses, done)
+        made: Future[dict[str, Vectors]] = Future()  # a cluster's processes have one job at a time: reading would wait for this
+        made.set_result(self._rows(texts, uses, done))
+        return made
+
+    def _rows(self, texts: Sequence[str], uses: Mapping[str, Sequence[str]], done: Callable[[int], None]) -> dict[str, Vectors]:
         distinct = list(dict.fromkeys(texts))
         rows = self._cache.get(distinct)
         done(len(rows))
@@ -100,6 +108,7 @@ class Embedding:
     def close(self) -> None:
         """Stop, leaving undone what waits."""
         self._pool.shutdown(cancel_futures=True)
+        self._ahead.shutdown(cancel_futures=True)
         self._cache.trim()
         self._cache.close()
 

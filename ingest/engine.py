@@ -22,8 +22,10 @@ Name = Literal["local", "ray"]
 class Engine(Protocol):
     """Prepares items and embeds texts."""
 
+    first: int
+    """Chunks from which embedding begins."""
     block: int
-    """Chunks that are embedded together."""
+    """Chunks that are embedded together, at most."""
     embedders: Elsewhere | None
     """What embeds in other processes; None where this one does."""
 
@@ -34,6 +36,8 @@ class Engine(Protocol):
 class Local:
     """All in this process, one item at a time."""
 
+    first: int = 128
+    """Soon: cores wait for it."""
     block: int = 2_048
     """Enough to sort them by length, few enough to hold."""
     embedders: Elsewhere | None = None

@@ -1,6 +1,7 @@
 """Parsed documents -> segments on disk, block by block: memory does not grow with the corpus."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from app.core import snapshot
 from app.core.embed import Pieces
 from app.core.snapshot import NewDocument, SegmentWriter
-from app.core.types import Document
+from app.core.types import Document, Vectors
 from app.core.words import words
 from ingest.chunk import chunk, embedded_text
 from ingest.embed import Embedding
@@ -39,11 +40,20 @@ def chunked(document: Document, text: str, *, pieces: Pieces, limit: int) -> Chu
 
 
 class Indexing:
-    """Takes documents and writes them as segments."""
+    """Takes documents and writes them as segments; a block of them is embedded while the next is read."""
 
     seconds: float | None = None
 
-    def __init__(self, root: Path, collection: str, *, embed: Embedding, done: Callable[[int], None], block: int = 2_048) -> None:
+    def __init__(
+        self,
+        root: Path,
+        collection: str,
+        *,
+        embed: Embedding,
+        done: Callable[[int], None],
+        first: int = 128,
+        block: int = 2_048,
+    ) -> None:
         """Begin.
 
         Args:
@@ -51,13 +61,15 @@ class Indexing:
             collection: Its name.
             embed: Texts -> vectors.
             done: Called with the number of chunks embedded since the last call.
-            block: Chunks embedded together.
+            first: Chunks from which embedding begins; from then on, when as many wait as were read before.
+            block: Chunks embedded together, at most.
         """
         self._root, self._collection = root, collection
-        self._embed, self._done, self._block = embed, done, block
+        self._embed, self._done, self._first, self._block = embed, done, first, block
         self.chunks = 0
         self._waiting: list[Chunked] = []
         self._held = 0
+        self._begun: tuple[list[Chunked], Future[dict[str, Vectors]]] | None = None
         self._writer: SegmentWriter | None = None
         self._entries: list[dict[str, Any]] = []
 
@@ -66,22 +78,29 @@ class Indexing:
         self._waiting.append(item)
         self.chunks += len(item.ranges)
         self._held += len(item.ranges)
-        if self._held >= self._block:
+        if self._held >= min(self._block, max(self._first, self.chunks // 2)):
             self._flush()
 
     def finish(self) -> list[dict[str, Any]]:
         """Write what is left; return the segments' entries for a manifest."""
         self._flush()
+        self._flush()
         self._close()
         return self._entries
 
     def _flush(self) -> None:
+        """Have what waits embedded, and write what was before it."""
         items, self._waiting, self._held = self._waiting, [], 0
-        if not items:
-            return
+        before, self._begun = self._begun, self._embedded(items) if items else None
+        if before is not None:
+            self._write(before[0], before[1].result())
+
+    def _embedded(self, items: list[Chunked]) -> tuple[list[Chunked], Future[dict[str, Vectors]]]:
         snapshot.write_texts(self._root, self._collection, {item.document.revision: item.text for item in items})
         uses = {item.document.document_id: item.texts for item in items}
-        rows = self._embed([text for item in items for text in item.texts], uses, self._done)
+        return items, self._embed.begin([text for item in items for text in item.texts], uses, self._done)
+
+    def _write(self, items: list[Chunked], rows: dict[str, Vectors]) -> None:
         import numpy as np
 
         for item in items:
@@ -101,7 +120,7 @@ class Indexing:
 class Estimating:
     """Takes the same documents and writes nothing: counts what would be embedded, and times a sample of it."""
 
-    def __init__(self, root: Path, collection: str, *, embed: Embedding, done: Callable[[int], None], block: int = 0) -> None:  # noqa: ARG002
+    def __init__(self, root: Path, collection: str, *, embed: Embedding, **_: object) -> None:  # noqa: ARG002
         """Begin, as ``Indexing`` does."""
         self._embed = embed
         self._sample: list[str] = []

@@ -64,34 +64,33 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 class Bars:
-    """A progress bar per step, with rate and remaining time; on a terminal only."""
+    """A progress bar per step, with rate and remaining time; on a terminal only. Steps may be told of by different threads."""
 
     def __init__(self) -> None:
-        self._bar: Any = None
+        self._bars: dict[str, Any] = {}
 
     def __enter__(self) -> "Bars":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        for bar in self._bars.values():
+            bar.close()
 
     def advance(self, step: str, amount: int, whole: int | None) -> None:
         """Move the step's bar.
 
         Args:
-            step: What is being done; a new name ends the bar before.
+            step: What is being done; a new name adds a bar.
             amount: How much was done since the last call.
             whole: Of how much, where it is known; it may change.
         """
         from tqdm import tqdm  # only what takes long needs it
 
-        if self._bar is None or self._bar.desc != step:
-            if self._bar is not None:
-                self._bar.close()
-            unit = _UNITS.get(step, " documents")
-            self._bar = tqdm(total=whole, desc=step, unit=unit, disable=not sys.stderr.isatty(), file=sys.stderr)
-            self._bar.desc = step
+        bar = self._bars.get(step)
+        if bar is None:
+            unit, line = _UNITS.get(step, " documents"), len(self._bars)
+            bar = tqdm(total=whole, desc=step, unit=unit, position=line, disable=not sys.stderr.isatty(), file=sys.stderr)
+            self._bars[step] = bar
         if whole is not None:
-            self._bar.total = whole  # an estimate gets better on the way
-        self._bar.update(amount)
+            bar.total = whole  # an estimate gets better on the way
+        bar.update(amount)

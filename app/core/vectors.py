@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS uses (document_id TEXT NOT NULL, key BLOB NOT NULL, P
 
 
 class VectorCache:
-    """One embedder's vectors. Used by one thread; several processes may share the file."""
+    """One embedder's vectors. Used by one thread at a time; several processes may share the file."""
 
     def __init__(self, folder: Path, identity: EmbedderIdentity) -> None:
         """Open the file, or make it."""
@@ -92,7 +92,7 @@ def forget(folder: Path, document_id: str) -> int:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=60)
+    db = sqlite3.connect(path, timeout=60, check_same_thread=False)
     try:
         # A lost tail costs embedding it again, so nothing is flushed; secure_delete overwrites what an erasure drops.
         for pragma in ("journal_mode=WAL", "synchronous=OFF", "secure_delete=ON"):

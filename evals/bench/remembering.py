@@ -5,7 +5,8 @@ Each figure is that of a process of its own: ``python -m evals.bench.remembering
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -55,12 +56,12 @@ def _ingested(folder: Path, chunks: int) -> float:
 
     chance = np.random.default_rng(0)
 
-    def stub(texts: Sequence[str], uses: Mapping[str, Sequence[str]], done: Callable[[int], None]) -> dict[str, Vectors]:  # noqa: ARG001
-        rows = unit(chance.normal(size=(len(texts), _DIM)).astype(np.float32))
-        return dict(zip(texts, rows, strict=True))
+    def begin(texts: Sequence[str], *_: object) -> Future[dict[str, Vectors]]:
+        made: Future[dict[str, Vectors]] = Future()
+        made.set_result(dict(zip(texts, unit(chance.normal(size=(len(texts), _DIM)).astype(np.float32)), strict=True)))
+        return made
 
-    stub.dim = _DIM  # type: ignore[attr-defined]
-    indexing = Indexing(folder, "flat", embed=cast("Any", stub), done=lambda _: None)
+    indexing = Indexing(folder, "flat", embed=cast("Any", SimpleNamespace(dim=_DIM, begin=begin)), done=lambda _: None)
     words = " ".join(item.text for item in described()[:2_000]).split()
     for number, text in enumerate(_texts(words, chunks // _CHUNKS_A_DOCUMENT)):
         uri = f"flat/{number}"

@@ -1,10 +1,14 @@
 """The document path, whole: what a run says, what it publishes, what a second run costs."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,10 +17,13 @@ from app.core import snapshot
 from app.core.config import CHECKOUT, Settings
 from app.core.embed import Embedder
 from app.core.errors import CollectionUnknown, Misconfigured
+from app.core.vectors import VectorCache
 from ingest.build import build
 from ingest.chunk import embedded_text
+from ingest.engine import Local
+from ingest.load import Item
 from ingest.sandbox import Sandbox
-from tests.conftest import DOCUMENTS, write_documents
+from tests.conftest import DOCUMENTS, make_settings, write_documents
 
 
 def test_a_folder_becomes_a_published_snapshot(tmp_path: Path, settings: Settings, embedder: Embedder):
@@ -221,6 +228,56 @@ def test_chunks_that_are_embedded_in_several_threads_get_the_same_vectors(
         chunk = opened.chunk(segment, row)
         text = embedded_text(chunk.document.title, chunk.text, embedder.pieces.offsets)
         np.testing.assert_allclose(segment.index.reconstruct(row), embedder([text])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(("first", "block"), [(1, 1), (1, 3), (2, 100)])
+def test_a_snapshot_does_not_depend_on_how_many_chunks_are_embedded_together(
+    tmp_path: Path, settings: Settings, cache_dir: Path, monkeypatch: pytest.MonkeyPatch, first: int, block: int
+):
+    docs = write_documents(tmp_path / "corpus")
+    for number in range(5):  # the same text in many blocks
+        (docs / f"copy-{number}.md").write_text("# Licence\n\nNo warranty of any kind.\n")
+    at_once = build(docs, collection="docs", settings=settings)
+    other = make_settings(tmp_path / "other", cache_dir)
+    monkeypatch.setattr(Local, "first", first)
+    monkeypatch.setattr(Local, "block", block)
+
+    in_parts = build(docs, collection="docs", settings=other)
+
+    assert (in_parts.snapshot, in_parts.embedded) == (at_once.snapshot, at_once.embedded)
+    assert in_parts.chunks == in_parts.embedded + 4
+
+
+def test_a_block_is_embedded_while_the_next_is_read(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Local, "first", 1)
+    read, embeds = Event(), Embedder.__call__
+    waited: list[bool] = []
+
+    def parse(sandbox: Sandbox, item: Item, parses: Any = Sandbox.__call__) -> Any:
+        if item.source == "oncall.txt":  # the second
+            read.set()
+        return parses(sandbox, item)
+
+    def embed(embedder: Embedder, *args: Any, **more: Any) -> Any:
+        waited.append(read.wait(30))
+        return embeds(embedder, *args, **more)
+
+    monkeypatch.setattr(Sandbox, "__call__", parse)
+    monkeypatch.setattr(Embedder, "__call__", embed)
+
+    build(write_documents(tmp_path / "corpus"), collection="docs", settings=settings)
+
+    assert set(waited) == {True}
+
+
+def test_what_stops_the_embedding_of_a_block_stops_the_run(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Local, "first", 1)
+    monkeypatch.setattr(VectorCache, "put", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+
+    with pytest.raises(OSError, match="No space left"):
+        build(write_documents(tmp_path / "corpus"), collection="docs", settings=settings)
+
+    assert snapshot.current_id(settings.indexes_dir, "docs") is None
 
 
 def test_sync_drops_nothing_while_something_unnamed_can_not_be_read(tmp_path: Path, settings: Settings):
