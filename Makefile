@@ -54,7 +54,7 @@ check: lint           ## The fast part: lint, types, contracts, quick tests (und
 evals: setup          ## Both suites: offline, with no key; fails when a floor breaks or a case ends in an error
 	@failed=; for suite in smoke answers; do $(BIN)/citewell evals run $$suite --out var/evals/$$suite || failed=1; echo; done; test -z "$$failed"
 
-bench: setup          ## Speed beside what it stands on, in under 10 minutes (FULL=1 repeats for medians); writes docs/benchmarks.md
+bench: setup          ## Speed beside what it stands on, with nothing else running (FULL=1 repeats for medians); writes docs/benchmarks.md
 	$(BIN)/python -m evals.bench $(if $(FULL),--full)
 
 soak: setup           ## Commands at random, killed and at once, against a model of what should be visible (MINUTES=5, SEED=a random one)
