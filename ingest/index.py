@@ -1,5 +1,6 @@
 """Parsed documents -> segments on disk, block by block: memory does not grow with the corpus."""
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -51,8 +52,8 @@ class Indexing:
         *,
         embed: Embedding,
         done: Callable[[int], None],
-        first: int = 128,
-        block: int = 2_048,
+        first: int,
+        block: int,
     ) -> None:
         """Begin.
 
@@ -69,12 +70,12 @@ class Indexing:
         self.chunks = 0
         self._waiting: list[Chunked] = []
         self._held = 0
-        self._begun: tuple[list[Chunked], Future[dict[str, Vectors]]] | None = None
+        self._begun: deque[tuple[list[Chunked], Future[dict[str, Vectors]]]] = deque()
         self._writer: SegmentWriter | None = None
         self._entries: list[dict[str, Any]] = []
 
     def add(self, item: Chunked) -> None:
-        """Take a document; its text is stored at once, its chunks with their block."""
+        """Take a document; its text and chunks are stored with their block."""
         self._waiting.append(item)
         self.chunks += len(item.ranges)
         self._held += len(item.ranges)
@@ -84,21 +85,25 @@ class Indexing:
     def finish(self) -> list[dict[str, Any]]:
         """Write what is left; return the segments' entries for a manifest."""
         self._flush()
-        self._flush()
+        self._settle(leave=0)
         self._close()
         return self._entries
 
     def _flush(self) -> None:
         """Have what waits embedded, and write what was before it."""
         items, self._waiting, self._held = self._waiting, [], 0
-        before, self._begun = self._begun, self._embedded(items) if items else None
-        if before is not None:
-            self._write(before[0], before[1].result())
-
-    def _embedded(self, items: list[Chunked]) -> tuple[list[Chunked], Future[dict[str, Vectors]]]:
+        if not items:
+            return
         snapshot.write_texts(self._root, self._collection, {item.document.revision: item.text for item in items})
         uses = {item.document.document_id: item.texts for item in items}
-        return items, self._embed.begin([text for item in items for text in item.texts], uses, self._done)
+        self._begun.append((items, self._embed.begin([text for item in items for text in item.texts], uses, self._done)))
+        self._settle(leave=1)
+
+    def _settle(self, *, leave: int) -> None:
+        """Write blocks in the order they were begun, waiting until no more than ``leave`` of them are left."""
+        while self._begun and (len(self._begun) > leave or self._begun[0][1].done()):
+            items, coming = self._begun.popleft()
+            self._write(items, coming.result())
 
     def _write(self, items: list[Chunked], rows: dict[str, Vectors]) -> None:
         import numpy as np

@@ -92,7 +92,7 @@ def forget(folder: Path, document_id: str) -> int:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=60, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=60, check_same_thread=False)  # an ingest embeds in a thread beside its reading
     try:
         # A lost tail costs embedding it again, so nothing is flushed; secure_delete overwrites what an erasure drops.
         for pragma in ("journal_mode=WAL", "synchronous=OFF", "secure_delete=ON"):

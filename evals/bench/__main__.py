@@ -15,7 +15,7 @@ from evals.bench.figures import Failed, Row, table
 from evals.bench.workshop import Workshop
 
 _CHARS = 600_000
-"""Of the pages that are ingested: about 1,400 chunks, the plain run's longest part after the answers."""
+"""Of the pages that are ingested: about 1,300 chunks."""
 _PLAIN = {"ingesting": 2, "again": 1, "starting": 3, "searching": 2, "remembering": 1, "swapping": 2, "answering": 3}
 _FULL = 5
 

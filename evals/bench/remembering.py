@@ -6,7 +6,7 @@ Each figure is that of a process of its own: ``python -m evals.bench.remembering
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -52,16 +52,17 @@ def _child(*args: str) -> str:
 
 def _ingested(folder: Path, chunks: int) -> float:
     """Return the peak of this process, in MB, after so many chunks became segments."""
+    from ingest.engine import Local
     from ingest.index import Chunked, Indexing
 
     chance = np.random.default_rng(0)
 
-    def begin(texts: Sequence[str], *_: object) -> Future[dict[str, Vectors]]:
-        made: Future[dict[str, Vectors]] = Future()
-        made.set_result(dict(zip(texts, unit(chance.normal(size=(len(texts), _DIM)).astype(np.float32)), strict=True)))
-        return made
+    def stub(texts: Sequence[str]) -> dict[str, Vectors]:
+        return dict(zip(texts, unit(chance.normal(size=(len(texts), _DIM)).astype(np.float32)), strict=True))
 
-    indexing = Indexing(folder, "flat", embed=cast("Any", SimpleNamespace(dim=_DIM, begin=begin)), done=lambda _: None)
+    pool = ThreadPoolExecutor(1)  # beside the reading, as the real one
+    embed = cast("Any", SimpleNamespace(dim=_DIM, begin=lambda texts, *_: pool.submit(stub, texts)))
+    indexing = Indexing(folder, "flat", embed=embed, done=lambda _: None, first=Local.first, block=Local.block)
     words = " ".join(item.text for item in described()[:2_000]).split()
     for number, text in enumerate(_texts(words, chunks // _CHUNKS_A_DOCUMENT)):
         uri = f"flat/{number}"
