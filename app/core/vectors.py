@@ -3,11 +3,12 @@
 A SQLite file beside the exported model. Rebuildable and safe to delete; erasing a document drops its vectors from it.
 """
 
+import errno
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,10 @@ CREATE TABLE IF NOT EXISTS uses (document_id TEXT NOT NULL, key BLOB NOT NULL, P
 
 
 class VectorCache:
-    """One embedder's vectors. Used by one thread at a time; several processes may share the file."""
+    """One embedder's vectors. Used by one thread at a time; several processes may share the file.
+
+    What is asked of it raises OSError, with the file's name, where the disk is full or the file can't be read or written.
+    """
 
     def __init__(self, folder: Path, identity: EmbedderIdentity) -> None:
         """Open the file, or make it."""
@@ -33,8 +37,10 @@ class VectorCache:
         self._salt = named.digest()
         self._dim = identity.dim
         folder.mkdir(parents=True, exist_ok=True)
-        self._db = _open(folder / f"vectors-{named.hexdigest()[:16]}.db")
-        self._db.executescript(_SCHEMA)
+        self._path = folder / f"vectors-{named.hexdigest()[:16]}.db"
+        with _named(self._path):
+            self._db = _open(self._path)
+            self._db.executescript(_SCHEMA)
 
     def key(self, text: str) -> bytes:
         """Return what a text's vector is kept under."""
@@ -43,11 +49,12 @@ class VectorCache:
     def get(self, texts: Sequence[str]) -> dict[str, Vectors]:
         """Return the rows, of shape (dim,), that are there."""
         found: dict[str, Vectors] = {}
-        for text in texts:
-            hit = self._db.execute("SELECT vector FROM vectors WHERE key = ?", (self.key(text),)).fetchone()
-            row: Vectors = np.frombuffer(hit[0] if hit else b"", dtype=np.float32)
-            if row.shape == (self._dim,) and abs(float(row @ row) - 1) < 1e-3:  # a damaged file must not damage an index
-                found[text] = row
+        with _named(self._path):
+            for text in texts:
+                hit = self._db.execute("SELECT vector FROM vectors WHERE key = ?", (self.key(text),)).fetchone()
+                row: Vectors = np.frombuffer(hit[0] if hit else b"", dtype=np.float32)
+                if row.shape == (self._dim,) and abs(float(row @ row) - 1) < 1e-3:  # a damaged file must not damage an index
+                    found[text] = row
         return found
 
     def put(self, rows: Mapping[str, Vectors], uses: Mapping[str, Sequence[str]]) -> None:
@@ -57,7 +64,7 @@ class VectorCache:
             rows: Text -> its unit row.
             uses: Document id -> the texts of its chunks, so that an erasure finds them.
         """
-        with self._db:
+        with _named(self._path), self._db:
             self._db.executemany(
                 "INSERT OR IGNORE INTO vectors VALUES (?, ?)",
                 ((self.key(text), row.astype(np.float32).tobytes()) for text, row in rows.items()),
@@ -69,8 +76,8 @@ class VectorCache:
 
     def trim(self) -> None:
         """Drop the oldest past the limit."""
-        (last,) = self._db.execute("SELECT COALESCE(MAX(rowid), 0) FROM vectors").fetchone()
-        with self._db:
+        with _named(self._path), self._db:
+            (last,) = self._db.execute("SELECT COALESCE(MAX(rowid), 0) FROM vectors").fetchone()
             if self._db.execute("DELETE FROM vectors WHERE rowid <= ?", (last - _MOST_ROWS,)).rowcount > 0:
                 self._db.execute("DELETE FROM uses WHERE key NOT IN (SELECT key FROM vectors)")
 
@@ -83,12 +90,22 @@ def forget(folder: Path, document_id: str) -> int:
     """Drop every vector that was made for a document, by whatever embedder; return how many there were."""
     dropped = 0
     for path in sorted(folder.glob("vectors-*.db")):
-        with closing(_open(path)) as db, db:
+        with _named(path), closing(_open(path)) as db, db:
             dropped += db.execute(
                 "DELETE FROM vectors WHERE key IN (SELECT key FROM uses WHERE document_id = ?)", (document_id,)
             ).rowcount
             db.execute("DELETE FROM uses WHERE document_id = ?", (document_id,))
     return dropped
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say of SQLite's errors what those of a file say: its kind and its name."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(path)) from error
 
 
 def _open(path: Path) -> sqlite3.Connection:

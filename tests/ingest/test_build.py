@@ -8,16 +8,14 @@ import sys
 from pathlib import Path
 from threading import Event
 from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
-from app.core import snapshot
+from app.core import snapshot, vectors
 from app.core.config import CHECKOUT, Settings
 from app.core.embed import Embedder
 from app.core.errors import CollectionUnknown, Misconfigured
-from app.core.vectors import VectorCache
 from ingest.build import build
 from ingest.chunk import embedded_text
 from ingest.engine import Local
@@ -270,14 +268,25 @@ def test_a_block_is_embedded_while_the_next_is_read(tmp_path: Path, settings: Se
     assert set(waited) == {True}
 
 
-def test_what_stops_the_embedding_of_a_block_stops_the_run(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Local, "first", 1)
-    monkeypatch.setattr(VectorCache, "put", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+@pytest.mark.parametrize("first", [1, 128])
+def test_a_full_disk_under_the_vectors_stops_the_run_and_is_named(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, first: int
+):
+    def small(path: Path, opens: Any = vectors._open) -> Any:
+        db = opens(path)
+        db.execute("PRAGMA max_page_count = 6")  # SQLite itself says that it is full
+        return db
 
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(Local, "first", first)
+    monkeypatch.setattr(vectors, "_open", small)
+
+    with pytest.raises(OSError, match=r"full: '.*vectors-.*\.db'") as caught:
         build(write_documents(tmp_path / "corpus"), collection="docs", settings=settings)
 
+    assert caught.value.errno == errno.ENOSPC
     assert snapshot.current_id(settings.indexes_dir, "docs") is None
+    monkeypatch.undo()
+    assert build(tmp_path / "corpus", collection="docs", settings=settings).added == len(DOCUMENTS)
 
 
 def test_sync_drops_nothing_while_something_unnamed_can_not_be_read(tmp_path: Path, settings: Settings):
