@@ -114,6 +114,9 @@ def _open(path: Path) -> sqlite3.Connection:
         # A lost tail costs embedding it again, so nothing is flushed; secure_delete overwrites what an erasure drops.
         for pragma in ("journal_mode=WAL", "synchronous=OFF", "secure_delete=ON"):
             db.execute("PRAGMA " + pragma)
+    except sqlite3.OperationalError:  # a full disk, another process: no fault of the file
+        db.close()
+        raise
     except sqlite3.DatabaseError:
         db.close()
         path.unlink()  # no database at all, or a torn one: it is only a cache
